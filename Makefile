@@ -1,0 +1,28 @@
+# Everything here is a plain cargo command; `make` only puts them in order.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test fmt lint doc
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ## Install Redis if it is missing, then show the pipeline at work
+	scripts/install.sh demo
+	cargo run --release --bin pipeline -- demo
+
+# cargo's own summary must be the last thing printed, so the tests come after every other check.
+test: ## Install what the tests need, then run every check and every test
+	scripts/install.sh test
+	cargo fmt --all --check
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory doc
+	cargo test --workspace
+
+fmt: ## Format the sources
+	cargo fmt --all
+
+lint: ## Run clippy; warnings are errors
+	cargo clippy --workspace --all-targets -- -D warnings
+
+doc: ## Build the documentation; warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace

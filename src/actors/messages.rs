@@ -1,0 +1,125 @@
+//! Every message between actors. All are sent with `do_send`: the reader's credits bound how many there can be, and a
+//! message to an actor that has ended is lost together with that actor's whole group, which comes back from the
+//! checkpoint.
+
+use std::time::Duration;
+
+use actix::Message;
+
+use crate::batch::MappedBatch;
+use crate::event::{Entry, Rejection, StreamId};
+use crate::lane::Span;
+use crate::sink::checkpoint::{Position, Totals};
+use crate::supervision::exit::ExitReason;
+
+/// StreamReader to Transformer: all entries of one lane in one span.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct EntryBatch {
+    /// Number of the lane.
+    pub lane: u32,
+    /// The link of the lane's chain.
+    pub span: Span,
+    /// The entries, in stream order.
+    pub entries: Vec<Entry>,
+    /// The credits that the entries hold, in bytes.
+    pub bytes: usize,
+}
+
+/// Transformer to RdbmsWriter: the same, mapped.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct LaneBatch(pub MappedBatch);
+
+/// Transformer to StreamReader: documents were fetched, and weigh this much more than the reader knows.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct DocumentsFetched {
+    /// Events that had to be fetched for.
+    pub events: usize,
+    /// What their documents weigh, in bytes.
+    pub bytes: usize,
+}
+
+/// RdbmsWriter to StreamReader: the lane's chain has reached `upto`, and these credits are free again.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Committed {
+    /// Number of the lane.
+    pub lane: u32,
+    /// Where the lane stands now.
+    pub upto: StreamId,
+    /// The credits, in bytes.
+    pub bytes: usize,
+}
+
+/// Supervisor to StreamReader: read no more, and stop when everything handed out is committed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+/// Supervisor to MetricsActor: a generation begins, and its lanes stand here. What the checkpoints say and the log
+/// streams do not is made up for.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct StreamOpened {
+    /// `streams.<entity>`
+    pub entity: String,
+    /// The lanes' positions.
+    pub positions: Vec<Position>,
+}
+
+/// RdbmsWriter to MetricsActor: a transaction is committed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct BatchCommitted {
+    /// `streams.<entity>`
+    pub entity: String,
+    /// Number of the lane.
+    pub lane: u32,
+    /// The link that was added to the lane's chain.
+    pub span: Span,
+    /// Events by outcome, in this transaction.
+    pub totals: Totals,
+    /// The events that were applied.
+    pub applied: Vec<StreamId>,
+    /// The events that became dead letters.
+    pub dead: DeadLetters,
+    /// How long the transaction took.
+    pub took: Duration,
+    /// Wall clock of the commit, in milliseconds since the epoch.
+    pub committed_ms: u64,
+}
+
+/// The dead letters of a committed transaction.
+#[derive(Debug)]
+pub enum DeadLetters {
+    /// These.
+    Known(Vec<(StreamId, Rejection)>),
+    /// The answer to the commit was lost: they stand in the database.
+    InDatabase,
+}
+
+/// Anyone to MetricsActor: write everything that is due to Redis now, and answer when that is done.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Flush;
+
+/// An actor's cell to the Supervisor: the actor ended.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ActorExited {
+    /// `streams.<entity>`
+    pub entity: String,
+    /// The generation it belonged to; an older one than the present is old news.
+    pub generation: u64,
+    /// Which actor, for instance `RdbmsWriter 0`.
+    pub actor: String,
+    /// Why.
+    pub reason: ExitReason,
+}
+
+/// Anyone to the Supervisor: drain all streams and end.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Shutdown;

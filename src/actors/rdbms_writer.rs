@@ -1,0 +1,276 @@
+//! Writes one lane: a transaction at a time, in chain order, with patience.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use actix::fut::wrap_future;
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler};
+use slog::{Logger, debug, info, warn};
+
+use super::messages::{BatchCommitted, Committed, DeadLetters, LaneBatch};
+use super::metrics::MetricsActor;
+use super::stream_reader::StreamReader;
+use crate::batch::{MappedBatch, PendingBatches};
+use crate::event::StreamId;
+use crate::settings::RdbmsSettings;
+use crate::sink::checkpoint::{self, Position, Totals};
+use crate::sink::{Applied, Applier, ApplyError, ErrorClass, LaneIdentity, SqlError, Target};
+use crate::supervision::exit::{ExitReason, LastWords};
+use crate::supervision::progress::Progress;
+use crate::supervision::retry::Retry;
+use crate::table::TablePlan;
+
+/// What a writer needs to begin.
+pub struct RdbmsWriterStart {
+    /// The row of the checkpoint that it moves.
+    pub lane: LaneIdentity,
+    /// Where that row stands.
+    pub position: Position,
+    /// The database.
+    pub target: Target,
+    /// The target table.
+    pub plan: TablePlan,
+    /// Retries and limits.
+    pub settings: RdbmsSettings,
+    /// Told of every commit.
+    pub metrics: Addr<MetricsActor>,
+    /// Where to leave the reason before stopping.
+    pub last_words: LastWords,
+    /// Liveness.
+    pub progress: Progress,
+    /// The actor's log.
+    pub log: Logger,
+}
+
+/// The actor.
+pub struct RdbmsWriter {
+    task: Arc<Task>,
+    pending: PendingBatches,
+    totals: Totals,
+    /// Absent before the first batch, after an error, and while a transaction is under way.
+    applier: Option<Applier>,
+    busy: bool,
+    reader: Option<Addr<StreamReader>>,
+    metrics: Addr<MetricsActor>,
+    last_words: LastWords,
+}
+
+/// Supervisor to RdbmsWriter: this is the group's reader.
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+pub struct ReaderIs(pub Addr<StreamReader>);
+
+/// What stays the same while a writer lives.
+struct Task {
+    lane: LaneIdentity,
+    target: Target,
+    plan: TablePlan,
+    settings: RdbmsSettings,
+    progress: Progress,
+    log: Logger,
+}
+
+/// A batch that is committed.
+struct Done {
+    applier: Option<Applier>,
+    batch: MappedBatch,
+    totals: Totals,
+    dead: DeadLetters,
+    took: Duration,
+}
+
+impl RdbmsWriter {
+    /// Prepares a writer. It connects with its first batch.
+    pub fn new(start: RdbmsWriterStart) -> Self {
+        let task = Task {
+            lane: start.lane,
+            target: start.target,
+            plan: start.plan,
+            settings: start.settings,
+            progress: start.progress,
+            log: start.log,
+        };
+        RdbmsWriter {
+            task: Arc::new(task),
+            pending: PendingBatches::new(start.position.last_id),
+            totals: start.position.totals,
+            applier: None,
+            busy: false,
+            reader: None,
+            metrics: start.metrics,
+            last_words: start.last_words,
+        }
+    }
+
+    /// Takes what has queued and commits it, if nothing is under way.
+    fn commit_next(&mut self, context: &mut Context<Self>) {
+        if self.busy {
+            return;
+        }
+        let Some(batch) = self.pending.take(self.task.settings.transaction_events_max) else {
+            return self.task.progress.idle();
+        };
+        self.busy = true;
+        let commit = commit(self.task.clone(), self.applier.take(), batch, self.totals);
+        context.spawn(wrap_future(commit).map(|outcome, writer: &mut Self, context: &mut Context<Self>| {
+            writer.busy = false;
+            match outcome {
+                Ok(done) => writer.committed(done, context),
+                Err(reason) => writer.end(reason, context),
+            }
+        }));
+    }
+
+    fn committed(&mut self, done: Done, context: &mut Context<Self>) {
+        let Done { applier, batch, totals, dead, took } = done;
+        self.applier = applier;
+        self.totals = self.totals.plus(totals);
+        let lane = self.task.lane.lane;
+        debug!(self.task.log, "committed"; "upto" => %batch.span.upto, "applied" => totals.applied,
+            "dead_lettered" => totals.dead_lettered, "skipped" => totals.skipped, "ms" => took.as_millis() as u64);
+        if let Some(reader) = &self.reader {
+            reader.do_send(Committed { lane, upto: batch.span.upto, bytes: batch.bytes });
+        }
+        let is_dead = |id: &StreamId| match &dead {
+            DeadLetters::Known(dead) => dead.binary_search_by_key(id, |(id, _)| *id).is_ok(),
+            DeadLetters::InDatabase => false,
+        };
+        self.metrics.do_send(BatchCommitted {
+            entity: self.task.lane.entity.clone(),
+            lane,
+            span: batch.span,
+            totals,
+            applied: batch.events.iter().map(|event| event.entry.id).filter(|id| !is_dead(id)).collect(),
+            dead,
+            took,
+            committed_ms: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,
+        });
+        self.commit_next(context);
+    }
+
+    fn end(&mut self, reason: ExitReason, context: &mut Context<Self>) {
+        self.last_words.say(reason);
+        context.stop();
+    }
+}
+
+/// Commits one batch, however often that must be tried. `before` are the lane's totals before it.
+async fn commit(
+    task: Arc<Task>,
+    mut applier: Option<Applier>,
+    batch: MappedBatch,
+    before: Totals,
+) -> Result<Done, ExitReason> {
+    let mut retry = Retry::new(&task.settings);
+    let started = Instant::now();
+    // Whether a try of ours may have been committed without our hearing of it.
+    let mut in_doubt = false;
+    loop {
+        task.progress.working();
+        let error = match task.try_once(&mut applier, &batch, in_doubt).await {
+            Ok(Try::Applied(Applied { totals, dead })) => {
+                let dead = DeadLetters::Known(dead);
+                return Ok(Done { applier, batch, totals, dead, took: started.elapsed() });
+            }
+            Ok(Try::FoundCommitted(after)) => {
+                info!(task.log, "the answer to a commit was lost, but it had been committed"; "upto" => %batch.span.upto);
+                let totals = after.since(before);
+                let dead =
+                    if totals.dead_lettered == 0 { DeadLetters::Known(Vec::new()) } else { DeadLetters::InDatabase };
+                return Ok(Done { applier, batch, totals, dead, took: started.elapsed() });
+            }
+            Err(ApplyError::Moved(after)) => return Err(ExitReason::ChainMoved(after)),
+            Err(ApplyError::Sql(error)) => error,
+        };
+        // The connection may be in any state: dropping it closes it, and the server rolls back.
+        applier = None;
+        in_doubt = true;
+        if error.class == ErrorClass::Configuration {
+            return Err(ExitReason::Configuration(task.explain(&error)));
+        }
+        let Some(wait) = retry.next_wait() else {
+            return Err(ExitReason::Database(task.explain(&error)));
+        };
+        warn!(task.log, "database failed, trying again"; "error" => %error, "wait_ms" => wait.as_millis() as u64,
+            "after" => %batch.span.after, "events" => batch.events.len());
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// How one try ended well.
+enum Try {
+    Applied(Applied),
+    /// An earlier try had been committed; the lane's totals stand at these now.
+    FoundCommitted(Totals),
+}
+
+impl Task {
+    async fn try_once(
+        &self,
+        applier: &mut Option<Applier>,
+        batch: &MappedBatch,
+        in_doubt: bool,
+    ) -> Result<Try, ApplyError> {
+        let ready = match applier {
+            Some(ready) => ready,
+            None => {
+                let session = self.target.open_session(self.plan.clone()).await?;
+                applier.insert(Applier::new(session, self.lane.clone(), self.plan.key.clone()))
+            }
+        };
+        if in_doubt && let Some(found) = self.settle(batch).await? {
+            return Ok(found);
+        }
+        let limit = self.settings.statement_timeout;
+        match tokio::time::timeout(limit, ready.apply(batch)).await {
+            Ok(Ok(applied)) => Ok(Try::Applied(applied)),
+            // A transaction of ours whose answer was lost may have ended only after it was looked for.
+            Ok(Err(ApplyError::Moved(after))) if in_doubt => {
+                self.settle(batch).await?.ok_or(ApplyError::Moved(after))
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(ApplyError::Sql(SqlError::transient(format!(
+                "the transaction took longer than {} ms (rdbms.statement_timeout_ms)",
+                limit.as_millis()
+            )))),
+        }
+    }
+
+    /// Reads the checkpoint back after an answer was lost: at the batch's end it is done, at its beginning it is not.
+    async fn settle(&self, batch: &MappedBatch) -> Result<Option<Try>, ApplyError> {
+        let positions = checkpoint::load(self.target.db(), &self.lane.pipeline, &self.lane.stream).await?;
+        let same_lanes = positions.len() == self.lane.lanes as usize;
+        match positions.get(self.lane.lane as usize).filter(|_| same_lanes) {
+            Some(position) if position.last_id == batch.span.after => Ok(None),
+            Some(position) if position.last_id == batch.span.upto => Ok(Some(Try::FoundCommitted(position.totals))),
+            _ => Err(ApplyError::Moved(batch.span.after)),
+        }
+    }
+
+    fn explain(&self, error: &SqlError) -> String {
+        format!("writing stream `{}` to {}: {error}", self.lane.stream, self.plan.table)
+    }
+}
+
+impl Actor for RdbmsWriter {
+    type Context = Context<Self>;
+}
+
+impl Handler<ReaderIs> for RdbmsWriter {
+    type Result = ();
+
+    fn handle(&mut self, message: ReaderIs, _: &mut Context<Self>) {
+        self.reader = Some(message.0);
+    }
+}
+
+impl Handler<LaneBatch> for RdbmsWriter {
+    type Result = ();
+
+    fn handle(&mut self, LaneBatch(batch): LaneBatch, context: &mut Context<Self>) {
+        match self.pending.push(batch) {
+            Ok(()) => self.commit_next(context),
+            Err(gap) => self.end(ExitReason::ChainGap(gap), context),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The actors of one stream: one unit of failure. A group is one generation, made from the checkpoint.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, Context};
+use actix_rt::Arbiter;
+use slog::{Logger, error, info, o, warn};
+
+use super::messages::{ActorExited, Drain};
+use super::metrics::MetricsActor;
+use super::rdbms_writer::{self, RdbmsWriter, RdbmsWriterStart};
+use super::stream_reader::{StreamReader, StreamReaderStart};
+use super::supervisor::Supervisor;
+use super::transformer::{self, Transformer, TransformerStart};
+use crate::mapping::Mapping;
+use crate::settings::{Settings, StartId, StreamSettings, WriteMode};
+use crate::sink::checkpoint::{self, Position};
+use crate::sink::{ErrorClass, LaneIdentity, SqlError, Target, catalogue};
+use crate::stream::capabilities::Capabilities;
+use crate::stream::connection::RedisClient;
+use crate::stream::failure::RedisFailure;
+use crate::stream::reader::stream_info;
+use crate::supervision::cell;
+use crate::supervision::exit::{ExitReason, LastWords};
+use crate::supervision::progress::Progress;
+use crate::table::TableName;
+
+/// What all groups share.
+#[derive(Clone)]
+pub struct Shared {
+    /// All settings.
+    pub settings: Arc<Settings>,
+    /// Redis.
+    pub redis: RedisClient,
+    /// The database.
+    pub target: Target,
+    /// The counters.
+    pub metrics: Addr<MetricsActor>,
+    /// The one runtime that all arbiters run on: connections belong to the runtime that opened them, and must
+    /// outlive an arbiter.
+    pub runtime: Arc<tokio::runtime::Runtime>,
+    /// The root of the actors' logs.
+    pub log: Logger,
+}
+
+/// What is found out before a generation starts.
+pub struct Prepared {
+    mapping: Arc<Mapping>,
+    json_available: bool,
+    /// Where the lanes stand.
+    pub positions: Vec<Position>,
+    align: bool,
+}
+
+/// A running generation. Dropping it ends its actors at once, wherever they are.
+pub struct StreamGroup {
+    arbiters: Vec<Arbiter>,
+    reader: Addr<StreamReader>,
+    progress: Vec<(String, Progress)>,
+}
+
+/// Finds out all that a generation begins with: the table, the mapping, the server's abilities, the checkpoint.
+///
+/// # Errors
+/// The reason why the stream cannot be worked on now.
+pub async fn prepare(shared: &Shared, stream: &StreamSettings, log: &Logger) -> Result<Prepared, ExitReason> {
+    let mut connection = shared.redis.multiplexed().await.map_err(of_redis)?;
+    let json_available = Capabilities::detect(&mut connection).await.map_err(of_redis)?.json;
+    let mapping = compile(&shared.target, stream).await?.map_err(|problems| {
+        ExitReason::Configuration(problems.join("; "))
+    })?;
+    let lanes = usable_lanes(stream, &mapping, log);
+    let info = stream_info(&mut connection, &stream.stream_name).await.map_err(of_redis)?;
+    let newest = info.map(|info| info.last_generated_id);
+    let (app, db) = (&shared.settings.app, shared.target.db());
+    let who = (app.name.as_str(), stream.stream_name.as_str(), app.instance_id.as_str());
+    let mut positions = checkpoint::load(db, who.0, who.1).await.map_err(of_database)?;
+    if positions.is_empty() {
+        let start = match stream.start_id {
+            StartId::After(id) => id,
+            StartId::Newest => newest.unwrap_or_default(),
+        };
+        positions = checkpoint::create(db, who, lanes, start).await.map_err(of_database)?;
+        info!(log, "new checkpoint"; "start" => %start, "lanes" => lanes);
+    }
+    let mut align = positions.len() != lanes as usize;
+    if align && checkpoint::divide(db, who, &positions, lanes).await.map_err(of_database)? {
+        info!(log, "divided into another number of lanes"; "before" => positions.len(), "now" => lanes);
+        positions = checkpoint::load(db, who.0, who.1).await.map_err(of_database)?;
+        align = false;
+    }
+    let furthest = positions.iter().map(|position| position.last_id).max().unwrap_or_default();
+    if newest.is_some_and(|newest| newest < furthest) {
+        error!(log, "the stream's newest id is below the checkpoint: Redis lost entries that were applied, or the \
+            stream was made anew. New entries are read only once their ids pass the checkpoint";
+            "newest" => newest.map(|id| id.to_string()), "checkpoint" => %furthest);
+    }
+    Ok(Prepared { mapping: Arc::new(mapping), json_available, positions, align })
+}
+
+/// Reads the table's catalogue and compiles the mapping; the inner error lists every problem of the settings.
+pub async fn compile(target: &Target, stream: &StreamSettings) -> Result<Result<Mapping, Vec<String>>, ExitReason> {
+    let name = TableName::parse(&stream.table);
+    Ok(match catalogue::read(target.db(), &name).await.map_err(of_database)? {
+        Some(table) => Mapping::compile(stream, &table, target.kind()),
+        None => Err(vec![missing_table(stream)]),
+    })
+}
+
+fn missing_table(stream: &StreamSettings) -> String {
+    let hint = if stream.table == "user_actions" { ", or make the shipped example's with `pipeline migrate up --example`" } else { "" };
+    format!("streams.{}.table: there is no table `{}`: create it, or name another{hint}", stream.entity, stream.table)
+}
+
+/// Lanes are by document key. Where rows are keyed by something else, two lanes could meet in one row.
+fn usable_lanes(stream: &StreamSettings, mapping: &Mapping, log: &Logger) -> u32 {
+    let rows_could_meet = stream.mode == WriteMode::Upsert && !mapping.key_is_document_key();
+    if stream.lanes > 1 && rows_could_meet {
+        warn!(log, "one lane instead of more: the key columns do not come from the document's key, so two lanes could \
+            meet in one row"; "lanes" => stream.lanes);
+        return 1;
+    }
+    stream.lanes
+}
+
+fn of_redis(failure: RedisFailure) -> ExitReason {
+    let text = failure.to_string();
+    if failure.is_transient() { ExitReason::Redis(text) } else { ExitReason::Configuration(text) }
+}
+
+fn of_database(error: SqlError) -> ExitReason {
+    match error.class {
+        ErrorClass::Configuration => ExitReason::Configuration(error.to_string()),
+        _ => ExitReason::Database(error.to_string()),
+    }
+}
+
+impl StreamGroup {
+    /// Starts a generation. Every actor's end is told to the supervisor.
+    pub fn start(
+        shared: &Shared,
+        stream: &StreamSettings,
+        generation: u64,
+        prepared: Prepared,
+        supervisor: &Addr<Supervisor>,
+        log: &Logger,
+    ) -> StreamGroup {
+        let mut group =
+            Builder { shared, stream, generation, supervisor, log, arbiters: Vec::new(), progress: Vec::new() };
+        let lanes = prepared.positions.len() as u32;
+        // Reader and writers wait for others most of the time and share a thread; each transformer has its own.
+        let io = group.arbiter();
+        let writers: Vec<Addr<RdbmsWriter>> = (0u32..)
+            .zip(&prepared.positions)
+            .map(|(lane, position)| group.writer(io, (lane, lanes), position, &prepared.mapping))
+            .collect();
+        let transformers: Vec<Addr<Transformer>> =
+            (0..stream.transformers).map(|number| group.transformer(number, &prepared, &writers)).collect();
+        let reader = group.reader(io, &prepared, transformers.clone());
+        writers.iter().for_each(|writer| writer.do_send(rdbms_writer::ReaderIs(reader.clone())));
+        transformers.iter().for_each(|transformer| transformer.do_send(transformer::ReaderIs(reader.clone())));
+        StreamGroup { arbiters: group.arbiters, reader, progress: group.progress }
+    }
+
+    /// Asks the group to read no more and to end when everything is committed.
+    pub fn drain(&self) {
+        self.reader.do_send(Drain);
+    }
+
+    /// The first actor that has been busy without progress for longer than `limit`.
+    pub fn hung(&self, limit: Duration) -> Option<&str> {
+        let silent = |progress: &Progress| progress.silent_for().is_some_and(|silent| silent > limit);
+        self.progress.iter().find(|(_, progress)| silent(progress)).map(|(actor, _)| actor.as_str())
+    }
+}
+
+impl Drop for StreamGroup {
+    fn drop(&mut self) {
+        // Without this an arbiter's thread lives on. What is in flight is dropped: connections close, and the
+        // database rolls back what was not committed.
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+    }
+}
+
+/// Makes the actors of one generation.
+struct Builder<'a> {
+    shared: &'a Shared,
+    stream: &'a StreamSettings,
+    generation: u64,
+    supervisor: &'a Addr<Supervisor>,
+    log: &'a Logger,
+    arbiters: Vec<Arbiter>,
+    progress: Vec<(String, Progress)>,
+}
+
+impl Builder<'_> {
+    fn arbiter(&mut self) -> usize {
+        let runtime = self.shared.runtime.clone();
+        self.arbiters.push(Arbiter::with_tokio_rt(move || runtime));
+        self.arbiters.len() - 1
+    }
+
+    fn writer(
+        &mut self,
+        arbiter: usize,
+        (lane, lanes): (u32, u32),
+        position: &Position,
+        mapping: &Mapping,
+    ) -> Addr<RdbmsWriter> {
+        let settings = &self.shared.settings;
+        let identity = LaneIdentity {
+            pipeline: settings.app.name.clone(),
+            owner: settings.app.instance_id.clone(),
+            stream: self.stream.stream_name.clone(),
+            entity: self.stream.entity.clone(),
+            lane,
+            lanes,
+            fields: self.stream.fields.clone(),
+        };
+        let name = format!("RdbmsWriter {lane}");
+        let last_words = LastWords::default();
+        let start = RdbmsWriterStart {
+            lane: identity,
+            position: position.clone(),
+            target: self.shared.target.clone(),
+            plan: mapping.plan(),
+            settings: settings.rdbms.clone(),
+            metrics: self.shared.metrics.clone(),
+            last_words: last_words.clone(),
+            progress: self.watch(&name),
+            log: self.log.new(o!("actor" => "RdbmsWriter", "lane" => lane)),
+        };
+        self.start(arbiter, name, last_words, move |_| RdbmsWriter::new(start))
+    }
+
+    fn transformer(&mut self, number: usize, prepared: &Prepared, writers: &[Addr<RdbmsWriter>]) -> Addr<Transformer> {
+        let name = format!("Transformer {number}");
+        let last_words = LastWords::default();
+        let start = TransformerStart {
+            fields: self.stream.fields.clone(),
+            document: self.stream.document,
+            json_available: prepared.json_available,
+            mapping: prepared.mapping.clone(),
+            redis: self.shared.redis.clone(),
+            writers: writers.to_vec(),
+            last_words: last_words.clone(),
+            progress: self.watch(&name),
+        };
+        let arbiter = self.arbiter();
+        self.start(arbiter, name, last_words, move |_| Transformer::new(start))
+    }
+
+    fn reader(
+        &mut self,
+        arbiter: usize,
+        prepared: &Prepared,
+        transformers: Vec<Addr<Transformer>>,
+    ) -> Addr<StreamReader> {
+        let name = "StreamReader".to_owned();
+        let last_words = LastWords::default();
+        let start = StreamReaderStart {
+            settings: self.stream.clone(),
+            redis: self.shared.redis.clone(),
+            positions: prepared.positions.iter().map(|position| position.last_id).collect(),
+            align: prepared.align,
+            transformers,
+            last_words: last_words.clone(),
+            progress: self.watch(&name),
+            log: self.log.new(o!("actor" => "StreamReader")),
+        };
+        self.start(arbiter, name, last_words, move |_| StreamReader::new(start))
+    }
+
+    fn watch(&mut self, actor: &str) -> Progress {
+        let progress = Progress::default();
+        self.progress.push((actor.to_owned(), progress.clone()));
+        progress
+    }
+
+    fn start<A: Actor<Context = Context<A>>>(
+        &self,
+        arbiter: usize,
+        actor: String,
+        last_words: LastWords,
+        factory: impl FnOnce(&mut Context<A>) -> A + Send + 'static,
+    ) -> Addr<A> {
+        let supervisor = self.supervisor.clone();
+        let (entity, generation) = (self.stream.entity.clone(), self.generation);
+        cell::start(&self.arbiters[arbiter].handle(), last_words, factory, move |reason| {
+            supervisor.do_send(ActorExited { entity, generation, actor, reason });
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! Reads one stream from its checkpoint and hands the entries out to the lanes, as far as the credits go.
+
+use std::time::{Duration, Instant};
+
+use actix::fut::wrap_future;
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler};
+use slog::{Logger, debug, info};
+
+use super::messages::{Committed, DocumentsFetched, Drain, EntryBatch};
+use super::transformer::Transformer;
+use crate::credits::Credits;
+use crate::event::{Entry, StreamId};
+use crate::lane::{LanePart, LaneSplitter};
+use crate::settings::StreamSettings;
+use crate::stream::connection::{RedisClient, RedisConnection};
+use crate::stream::failure::RedisFailure;
+use crate::stream::reader::read_after;
+use crate::supervision::exit::{ExitReason, LastWords};
+use crate::supervision::progress::Progress;
+
+/// What a reader needs to begin.
+pub struct StreamReaderStart {
+    /// The stream's settings.
+    pub settings: StreamSettings,
+    /// Where to read.
+    pub redis: RedisClient,
+    /// Where the lanes stand, lane 0 first.
+    pub positions: Vec<StreamId>,
+    /// Read no further than the lane that is furthest, then end as [`ExitReason::Aligned`]: the stream is to be
+    /// divided into another number of lanes.
+    pub align: bool,
+    /// Lane l goes to transformer l modulo their number.
+    pub transformers: Vec<Addr<Transformer>>,
+    /// Where to leave the reason before stopping.
+    pub last_words: LastWords,
+    /// Liveness.
+    pub progress: Progress,
+    /// The actor's log.
+    pub log: Logger,
+}
+
+/// The actor.
+pub struct StreamReader {
+    settings: StreamSettings,
+    redis: RedisClient,
+    /// Present while no read is under way: a read takes it along.
+    connection: Option<RedisConnection>,
+    transformers: Vec<Addr<Transformer>>,
+    splitter: LaneSplitter,
+    credits: Credits,
+    /// Where each lane has been handed out to, and where it is committed.
+    handed_out: Vec<StreamId>,
+    committed: Vec<StreamId>,
+    align_at: Option<StreamId>,
+    reading: bool,
+    /// Why the reader will end once everything is committed.
+    draining: Option<ExitReason>,
+    idle_checked: Instant,
+    last_words: LastWords,
+    progress: Progress,
+    log: Logger,
+}
+
+impl StreamReader {
+    /// Prepares a reader; it begins when it is started.
+    pub fn new(start: StreamReaderStart) -> Self {
+        let order_by = start.settings.order_by.as_ref().unwrap_or(&start.settings.fields.key);
+        let splitter = LaneSplitter::new(order_by, start.positions.clone());
+        StreamReader {
+            credits: Credits::new(start.settings.max_in_flight_bytes),
+            align_at: start.align.then(|| splitter.furthest()),
+            splitter,
+            settings: start.settings,
+            redis: start.redis,
+            connection: None,
+            transformers: start.transformers,
+            handed_out: start.positions.clone(),
+            committed: start.positions,
+            reading: false,
+            draining: None,
+            idle_checked: Instant::now(),
+            last_words: start.last_words,
+            progress: start.progress,
+            log: start.log,
+        }
+    }
+
+    /// Starts the next read, if one may be started. At most one is under way.
+    fn read(&mut self, context: &mut Context<Self>) {
+        let count = self.credits.read_count(self.settings.batch_size);
+        if self.reading || self.draining.is_some() || count == 0 {
+            return;
+        }
+        self.reading = true;
+        self.progress.working();
+        // On the way to an alignment the end of the stream is a result, not something to wait at.
+        let block = self.align_at.is_none().then_some(self.settings.block);
+        let read = read(
+            self.redis.clone(),
+            self.connection.take(),
+            self.settings.stream_name.clone(),
+            self.splitter.scanned(),
+            count,
+            block,
+        );
+        context.spawn(wrap_future(read).map(|outcome, reader: &mut Self, context| reader.read_done(outcome, context)));
+    }
+
+    fn read_done(&mut self, outcome: Result<(RedisConnection, Vec<Entry>), RedisFailure>, context: &mut Context<Self>) {
+        self.reading = false;
+        self.progress.idle();
+        let (connection, mut entries) = match outcome {
+            Ok(read) => read,
+            Err(failure) => {
+                let transient = failure.is_transient();
+                let text = failure.to_string();
+                let reason = if transient { ExitReason::Redis(text) } else { ExitReason::Configuration(text) };
+                return self.end(reason, context);
+            }
+        };
+        self.connection = Some(connection);
+        if self.draining.is_some() {
+            // Nothing was handed out: the entries will be read again.
+            return;
+        }
+        if let Some(align_at) = self.align_at {
+            let passed = entries.last().is_none_or(|last| last.id >= align_at);
+            entries.retain(|entry| entry.id <= align_at);
+            self.hand_out(entries);
+            if passed {
+                self.splitter.skip_to(align_at);
+                return self.drain(ExitReason::Aligned, context);
+            }
+        } else {
+            self.hand_out(entries);
+            self.move_idle_lanes();
+        }
+        self.read(context);
+    }
+
+    fn hand_out(&mut self, entries: Vec<Entry>) {
+        for part in self.splitter.split(entries) {
+            self.send(part);
+        }
+    }
+
+    /// Moves lanes without entries on, so that a restart does not read from where they last had one.
+    fn move_idle_lanes(&mut self) {
+        if self.idle_checked.elapsed() >= self.settings.idle_checkpoint {
+            self.idle_checked = Instant::now();
+            for part in self.splitter.idle() {
+                self.send(part);
+            }
+        }
+    }
+
+    fn send(&mut self, LanePart { lane, span, entries }: LanePart) {
+        let bytes = entries.iter().map(Entry::bytes).sum();
+        self.credits.spend(entries.len(), bytes);
+        self.handed_out[lane as usize] = span.upto;
+        let transformer = &self.transformers[lane as usize % self.transformers.len()];
+        transformer.do_send(EntryBatch { lane, span, entries, bytes });
+    }
+
+    fn drain(&mut self, reason: ExitReason, context: &mut Context<Self>) {
+        if self.draining.is_none() {
+            for part in self.splitter.idle() {
+                self.send(part);
+            }
+            self.draining = Some(reason);
+        }
+        self.end_when_drained(context);
+    }
+
+    fn end_when_drained(&mut self, context: &mut Context<Self>) {
+        if let Some(reason) = &self.draining
+            && self.committed == self.handed_out
+        {
+            debug_assert_eq!(self.credits.bytes_in_flight(), 0, "everything is committed, but credits are out");
+            let reason = reason.clone();
+            self.end(reason, context);
+        }
+    }
+
+    fn end(&mut self, reason: ExitReason, context: &mut Context<Self>) {
+        self.last_words.say(reason);
+        context.stop();
+    }
+}
+
+async fn read(
+    redis: RedisClient,
+    connection: Option<RedisConnection>,
+    stream: String,
+    after: StreamId,
+    count: usize,
+    block: Option<Duration>,
+) -> Result<(RedisConnection, Vec<Entry>), RedisFailure> {
+    let mut connection = match connection {
+        Some(connection) => connection,
+        None => redis.dedicated(block.unwrap_or_default()).await?,
+    };
+    let entries = read_after(&mut connection, &stream, after, count, block).await?;
+    Ok((connection, entries))
+}
+
+impl Actor for StreamReader {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        info!(self.log, "reading stream"; "stream" => &self.settings.stream_name, "after" => %self.splitter.scanned());
+        self.read(context);
+    }
+}
+
+impl Handler<Committed> for StreamReader {
+    type Result = ();
+
+    fn handle(&mut self, Committed { lane, upto, bytes }: Committed, context: &mut Context<Self>) {
+        debug_assert!(upto <= self.handed_out[lane as usize], "committed what was not handed out");
+        self.committed[lane as usize] = upto;
+        self.credits.give_back(bytes);
+        self.end_when_drained(context);
+        self.read(context);
+    }
+}
+
+impl Handler<DocumentsFetched> for StreamReader {
+    type Result = ();
+
+    fn handle(&mut self, message: DocumentsFetched, _: &mut Context<Self>) {
+        self.credits.spend_documents(message.events, message.bytes);
+    }
+}
+
+impl Handler<Drain> for StreamReader {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, context: &mut Context<Self>) {
+        debug!(self.log, "draining"; "scanned" => %self.splitter.scanned());
+        self.drain(ExitReason::Drained, context);
+    }
+}

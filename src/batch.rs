@@ -1,0 +1,118 @@
+//! Pure: batches on their way from the reader to the database, and how a writer merges what has queued.
+
+use std::collections::VecDeque;
+
+use crate::event::{Document, Entry, Rejection, StreamId};
+use crate::lane::{ChainGap, Span};
+use crate::mapping::Change;
+
+/// An event with what is to be done for it. Entry and document are kept for the dead letter it may become.
+#[derive(Debug, PartialEq)]
+pub struct MappedEvent {
+    /// The entry as received.
+    pub entry: Entry,
+    /// The document as received.
+    pub document: Document,
+    /// The change of the table, or why there can be none.
+    pub outcome: Result<Change, Rejection>,
+}
+
+/// All events of one lane in one span of the stream, mapped to changes of the table.
+#[derive(Debug, PartialEq)]
+pub struct MappedBatch {
+    /// The link of the lane's chain that the batch fills.
+    pub span: Span,
+    /// The events, in stream order, without those passed over.
+    pub events: Vec<MappedEvent>,
+    /// Events passed over because a setting says so.
+    pub skipped: usize,
+    /// What the batch weighs, in bytes: the credits it holds.
+    pub bytes: usize,
+}
+
+/// The queue of a writer: what came while the last transaction ran.
+#[derive(Debug)]
+pub struct PendingBatches {
+    reached: StreamId,
+    queue: VecDeque<MappedBatch>,
+}
+
+impl PendingBatches {
+    /// An empty queue of a lane that stands at `position`.
+    pub fn new(position: StreamId) -> Self {
+        PendingBatches { reached: position, queue: VecDeque::new() }
+    }
+
+    /// Queues the next batch.
+    ///
+    /// # Errors
+    /// [`ChainGap`] if it does not continue where the last one ended.
+    pub fn push(&mut self, batch: MappedBatch) -> Result<(), ChainGap> {
+        let reached = Span { after: self.reached, upto: self.reached };
+        self.reached = reached.join(batch.span)?.upto;
+        self.queue.push_back(batch);
+        Ok(())
+    }
+
+    /// Takes what has queued as one batch, up to `events_max` events but at least one batch.
+    pub fn take(&mut self, events_max: usize) -> Option<MappedBatch> {
+        let mut taken = self.queue.pop_front()?;
+        while let Some(next) = self.queue.front() {
+            if taken.events.len() + next.events.len() > events_max {
+                break;
+            }
+            let Some(next) = self.queue.pop_front() else { break };
+            debug_assert_eq!(taken.span.upto, next.span.after);
+            taken.span.upto = next.span.upto;
+            taken.events.extend(next.events);
+            taken.skipped += next.skipped;
+            taken.bytes += next.bytes;
+        }
+        Some(taken)
+    }
+
+    /// Whether nothing has queued.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping::ChangeKind;
+
+    fn batch(after: u64, upto: u64, events: usize) -> MappedBatch {
+        let id = |ms| StreamId { ms, seq: 0 };
+        let event = |n: u64| MappedEvent {
+            entry: Entry { id: id(after + 1 + n), fields: vec![] },
+            document: Document::None,
+            outcome: Ok(Change { kind: ChangeKind::Append, row: vec![] }),
+        };
+        let events = (0..events as u64).map(event).collect();
+        MappedBatch { span: Span { after: id(after), upto: id(upto) }, events, skipped: 1, bytes: 10 }
+    }
+
+    #[test]
+    fn what_has_queued_is_merged_up_to_the_limit() {
+        let mut pending = PendingBatches::new(StreamId::ZERO);
+        for (after, upto, events) in [(0, 10, 3), (10, 20, 3), (20, 30, 0), (30, 40, 9)] {
+            pending.push(batch(after, upto, events)).unwrap();
+        }
+        let first = pending.take(6).unwrap();
+        assert_eq!((first.span.to_string().as_str(), first.events.len(), first.skipped, first.bytes), ("(0-0, 30-0]", 6, 3, 30));
+        assert!(first.events.windows(2).all(|pair| pair[0].entry.id < pair[1].entry.id));
+        let second = pending.take(6).unwrap();
+        assert_eq!(second.events.len(), 9, "a batch over the limit goes alone, it is never cut");
+        assert!(pending.take(6).is_none() && pending.is_empty());
+    }
+
+    #[test]
+    fn a_gap_and_a_repetition_are_refused() {
+        let mut pending = PendingBatches::new(StreamId { ms: 5, seq: 0 });
+        assert!(pending.push(batch(6, 9, 1)).is_err());
+        assert!(pending.push(batch(4, 9, 1)).is_err());
+        pending.push(batch(5, 9, 1)).unwrap();
+        assert!(pending.push(batch(5, 9, 1)).is_err());
+    }
+}

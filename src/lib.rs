@@ -1,0 +1,19 @@
+//! Writes JSON documents behind from Redis Streams to SQL databases.
+
+pub mod actors;
+pub mod batch;
+pub mod credits;
+pub mod decode;
+pub mod error;
+pub mod event;
+pub mod lane;
+pub mod logging;
+pub mod mapping;
+pub mod metrics;
+pub mod pipeline;
+pub mod settings;
+pub mod sink;
+pub mod startup;
+pub mod stream;
+pub mod supervision;
+pub mod table;

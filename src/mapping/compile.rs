@@ -1,0 +1,93 @@
+//! Settings and catalogue to a [`Mapping`], or all that is wrong with them.
+
+use super::path::Path;
+use super::{MappedColumn, Mapping, Source};
+use crate::settings::{ColumnSource, RdbmsKind, StreamSettings, WriteMode};
+use crate::table::{Column, Table};
+
+impl Mapping {
+    /// Compiles the mapping of one stream.
+    ///
+    /// # Errors
+    /// Every fault, each naming its setting.
+    pub fn compile(stream: &StreamSettings, table: &Table, rdbms: RdbmsKind) -> Result<Mapping, Vec<String>> {
+        let setting = format!("streams.{}", stream.entity);
+        let mut problems = Vec::new();
+        if let Some(reason) = &table.not_transactional {
+            problems.push(format!("{setting}.table: {} {reason}: exactly once needs transactions", table.name));
+        }
+        let mut columns = Vec::new();
+        for from in &stream.columns {
+            let name = format!("{setting}.columns.{}", from.column);
+            match compile_column(from, table) {
+                Ok(column) => columns.push(column),
+                Err(problem) => problems.push(format!("{name}: {problem}")),
+            }
+        }
+        let place = |name: &String| columns.iter().position(|column| column.column.name == *name);
+        let key: Vec<usize> = stream.key.iter().filter_map(place).collect();
+        if stream.mode == WriteMode::Upsert {
+            problems.extend(upsert_problems(stream, table, rdbms).map(|problem| format!("{setting}.key: {problem}")));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let of_key = |index: &usize| matches!(columns[*index].source, Source::Key);
+        let key_is_document_key = stream.order_by.is_none() && key.iter().any(of_key);
+        Ok(Mapping {
+            table: table.name.clone(),
+            key_is_document_key,
+            columns,
+            key,
+            mode: stream.mode,
+            write_behind: stream.write_behind,
+            on_missing: stream.on_missing,
+            stream_name: stream.stream_name.clone(),
+        })
+    }
+}
+
+fn compile_column(from: &ColumnSource, table: &Table) -> Result<MappedColumn, String> {
+    let Some(column) = table.column(&from.column) else {
+        return Err(format!("table {} has no such column; it has {}", table.name, column_names(&table.columns)));
+    };
+    if column.generated {
+        return Err(format!("the database computes column `{}` itself: nothing can be written to it", column.name));
+    }
+    let source = match from.from.as_str() {
+        "$id" => Source::EntryId,
+        "$key" => Source::Key,
+        "$op" => Source::Op,
+        "$stream" => Source::Stream,
+        "$timestamp" => Source::Timestamp,
+        other if other.starts_with('$') => {
+            return Err(format!("`{other}` is not one of $id, $key, $op, $stream, $timestamp"));
+        }
+        path => Source::Member(Path::parse(path)?),
+    };
+    Ok(MappedColumn { column: column.clone(), source })
+}
+
+/// An upsert is right only if the database finds the row by exactly the columns that the pipeline orders by.
+fn upsert_problems(stream: &StreamSettings, table: &Table, rdbms: RdbmsKind) -> impl Iterator<Item = String> {
+    let same = |index: &Vec<String>| index.len() == stream.key.len() && index.iter().all(|c| stream.key.contains(c));
+    let key = stream.key.join(", ");
+    let missing = (!table.unique_keys.iter().any(same)).then(|| {
+        format!("mode upsert needs a primary key or unique index of {} on exactly ({key}), and there is none", table.name)
+    });
+    // ON DUPLICATE KEY UPDATE takes whichever unique index is hit first, and so may change another row.
+    let takes_any_index = matches!(rdbms, RdbmsKind::MySql | RdbmsKind::MariaDb);
+    let other = table.unique_keys.iter().find(|index| takes_any_index && !same(index)).map(|index| {
+        format!(
+            "{} has another unique index on ({}): ON DUPLICATE KEY UPDATE could change the row that has the same \
+             values there. Drop that index, or write to the table in mode append",
+            table.name,
+            index.join(", ")
+        )
+    });
+    missing.into_iter().chain(other)
+}
+
+fn column_names(columns: &[Column]) -> String {
+    columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
+}

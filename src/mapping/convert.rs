@@ -1,0 +1,329 @@
+//! From a JSON value to the value of a column, or the reason why not. Nothing is lost silently.
+
+use serde_json::Value as Json;
+
+use super::timestamp;
+use crate::event::{Rejection, RejectionClass};
+use crate::table::{Column, ColumnKind, Value};
+
+/// Converts a member of a document. The rejection's message does not yet name the column.
+pub fn convert(json: &Json, column: &Column) -> Result<Value, Rejection> {
+    match (json, &column.kind) {
+        (Json::Null, _) => Ok(Value::Null),
+        (_, ColumnKind::Json) => Ok(Value::Text(json.to_string())),
+        (Json::String(value), _) => text(value, column),
+        (Json::Number(number), _) => from_number(number.as_str(), column),
+        (Json::Bool(value), kind) => match kind {
+            ColumnKind::Bool => Ok(Value::Bool(*value)),
+            ColumnKind::Int { takes_bool: true, .. } => Ok(Value::Int(i64::from(*value))),
+            ColumnKind::Text { .. } => text(if *value { "true" } else { "false" }, column),
+            _ => Err(wrong_type(json, column)),
+        },
+        (Json::Array(_) | Json::Object(_), _) => Err(wrong_type(json, column)),
+    }
+}
+
+/// Converts a text: a JSON string, a hash's field, a key.
+pub fn text(value: &str, column: &Column) -> Result<Value, Rejection> {
+    let wrong = || wrong_type(&Json::String(value.to_owned()), column);
+    match &column.kind {
+        ColumnKind::Text { max_chars } => within_length(value, *max_chars),
+        ColumnKind::Bytes => Ok(Value::Bytes(value.as_bytes().to_vec())),
+        ColumnKind::Bool => match value {
+            "true" | "1" => Ok(Value::Bool(true)),
+            "false" | "0" => Ok(Value::Bool(false)),
+            _ => Err(wrong()),
+        },
+        ColumnKind::Int { .. } | ColumnKind::Float { .. } | ColumnKind::Decimal { .. } => {
+            if is_number(value) { from_number(value, column) } else { Err(wrong()) }
+        }
+        ColumnKind::Timestamp { .. } => {
+            let time = timestamp::from_text(value).ok_or_else(wrong)?;
+            Ok(at(time, column))
+        }
+        // A column that takes any JSON takes a text as a JSON string.
+        ColumnKind::Json => Ok(Value::Text(Json::String(value.to_owned()).to_string())),
+        ColumnKind::Uuid => match uuid::Uuid::try_parse(value) {
+            Ok(uuid) => Ok(Value::Text(uuid.to_string())),
+            Err(_) => Err(wrong()),
+        },
+        ColumnKind::Date => match chrono::NaiveDate::parse_from_str(value, "%Y-%m-%d") {
+            Ok(day) => Ok(Value::Text(day.to_string())),
+            Err(_) => Err(wrong()),
+        },
+        ColumnKind::Time | ColumnKind::Other => Ok(Value::Text(value.to_owned())),
+    }
+    .and_then(without_nul)
+}
+
+/// Converts a time in epoch milliseconds: to a time where the column is one, to the number elsewhere.
+pub fn epoch_ms(ms: u64, column: &Column) -> Result<Value, Rejection> {
+    match column.kind {
+        ColumnKind::Timestamp { .. } => {
+            let time = i64::try_from(ms).ok().and_then(chrono::DateTime::from_timestamp_millis);
+            let time = time.ok_or_else(|| out_of_range(&ms.to_string(), "is not a time that can be written"))?;
+            Ok(at(time.naive_utc(), column))
+        }
+        _ => from_number(&ms.to_string(), column),
+    }
+}
+
+/// What a JSON value is, in words.
+pub fn json_type(json: &Json) -> &'static str {
+    match json {
+        Json::Null => "null",
+        Json::Bool(_) => "a boolean",
+        Json::Number(_) => "a number",
+        Json::String(_) => "a text",
+        Json::Array(_) => "an array",
+        Json::Object(_) => "an object",
+    }
+}
+
+fn from_number(number: &str, column: &Column) -> Result<Value, Rejection> {
+    match &column.kind {
+        ColumnKind::Int { min, max, .. } => {
+            let value = whole(number).ok_or_else(|| match number.parse::<f64>() {
+                Ok(value) if value.fract() == 0.0 => out_of_range(number, &format!("is not within {min} to {max}")),
+                _ => Rejection::new(RejectionClass::WrongType, format!("{} is not a whole number", shown(number))),
+            })?;
+            if !(*min..=*max).contains(&value) {
+                return Err(out_of_range(number, &format!("is not within {min} to {max}")));
+            }
+            Ok(i64::try_from(value).map(Value::Int).unwrap_or_else(|_| Value::UInt(value as u64)))
+        }
+        ColumnKind::Float { single } => {
+            let value: f64 = number.parse().map_err(|_| wrong_number(number, column))?;
+            let fits = if *single { (value as f32).is_finite() } else { value.is_finite() };
+            if fits { Ok(Value::Float(value)) } else { Err(out_of_range(number, "is too large for a float")) }
+        }
+        ColumnKind::Decimal { precision, scale } => decimal(number, *precision, *scale),
+        ColumnKind::Bool => match number {
+            "0" => Ok(Value::Bool(false)),
+            "1" => Ok(Value::Bool(true)),
+            _ => Err(wrong_number(number, column)),
+        },
+        ColumnKind::Text { max_chars } => within_length(number, *max_chars),
+        ColumnKind::Timestamp { .. } => {
+            let time = timestamp::from_epoch(number)
+                .ok_or_else(|| out_of_range(number, "is not an epoch in seconds, milliseconds or microseconds"))?;
+            Ok(at(time, column))
+        }
+        ColumnKind::Json => Ok(Value::Text(number.to_owned())),
+        ColumnKind::Other => Ok(Value::Text(number.to_owned())),
+        ColumnKind::Bytes | ColumnKind::Uuid | ColumnKind::Date | ColumnKind::Time => Err(wrong_number(number, column)),
+    }
+}
+
+/// A whole number, also when it is written as `42.0` or `1e3`.
+fn whole(number: &str) -> Option<i128> {
+    if let Ok(value) = number.parse() {
+        return Some(value);
+    }
+    const EXACT_IN_F64: f64 = 9_007_199_254_740_992.0;
+    let value: f64 = number.parse().ok()?;
+    (value.fract() == 0.0 && value.abs() <= EXACT_IN_F64).then_some(value as i128)
+}
+
+/// A decimal stays the text that it came as; only its size is looked at.
+fn decimal(number: &str, precision: Option<u32>, scale: Option<u32>) -> Result<Value, Rejection> {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let exponent: i64 = exponent.parse().map_err(|_| out_of_range(number, "has an exponent out of reach"))?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{}{fraction}", whole.trim_start_matches(['-', '+']));
+    let leading_zeros = digits.len() - digits.trim_start_matches('0').len();
+    let significant = digits.trim_start_matches('0').trim_end_matches('0').len() as i64;
+    if significant == 0 {
+        return Ok(Value::Text(number.to_owned()));
+    }
+    // Position of the point, counted from the first significant digit.
+    let integer_digits = digits.len() as i64 - fraction.len() as i64 - leading_zeros as i64 + exponent;
+    let fraction_digits = (significant - integer_digits).max(0);
+    let (Some(precision), scale) = (precision, i64::from(scale.unwrap_or(0))) else {
+        return Ok(Value::Text(number.to_owned()));
+    };
+    if integer_digits > i64::from(precision) - scale {
+        let most = i64::from(precision) - scale;
+        return Err(out_of_range(number, &format!("has more than {most} digits before the point")));
+    }
+    if fraction_digits > scale {
+        return Err(out_of_range(number, &format!("would be rounded: it has more than {scale} digits after the point")));
+    }
+    Ok(Value::Text(number.to_owned()))
+}
+
+fn within_length(value: &str, max_chars: Option<u64>) -> Result<Value, Rejection> {
+    if let Some(max) = max_chars {
+        // The length in bytes is no less than the length in characters, and costs nothing to know.
+        let chars = if value.len() as u64 <= max { 0 } else { value.chars().count() as u64 };
+        if chars > max {
+            let message = format!("{} has {chars} characters, the column takes {max}", shown(value));
+            return Err(Rejection::new(RejectionClass::TooLong, message));
+        }
+    }
+    Ok(Value::Text(value.to_owned()))
+}
+
+/// PostgreSQL cannot store the character NUL in a text, and C programs that read the others stop at it.
+fn without_nul(value: Value) -> Result<Value, Rejection> {
+    match &value {
+        Value::Text(text) if text.contains('\0') => {
+            Err(out_of_range(text, "holds the character NUL, which a text column cannot store"))
+        }
+        _ => Ok(value),
+    }
+}
+
+fn at(time: chrono::NaiveDateTime, column: &Column) -> Value {
+    let digits = match column.kind {
+        ColumnKind::Timestamp { fraction_digits } => fraction_digits,
+        _ => 6,
+    };
+    Value::Timestamp(timestamp::cut_fraction(time, digits))
+}
+
+/// Whether a text is a number as JSON writes it: not `inf`, `nan` or `+1`, which Rust's parser takes.
+fn is_number(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Number>(text).is_ok()
+}
+
+fn wrong_type(json: &Json, column: &Column) -> Rejection {
+    let takes = match column.kind {
+        ColumnKind::Bool => "true or false",
+        ColumnKind::Int { .. } => "a whole number",
+        ColumnKind::Float { .. } | ColumnKind::Decimal { .. } => "a number",
+        ColumnKind::Text { .. } => "a text",
+        ColumnKind::Bytes => "bytes",
+        ColumnKind::Json => "JSON",
+        ColumnKind::Uuid => "a UUID",
+        ColumnKind::Date => "a day (YYYY-MM-DD)",
+        ColumnKind::Time => "a time (HH:MM:SS)",
+        ColumnKind::Timestamp { .. } => "a time (ISO 8601 or epoch)",
+        ColumnKind::Other => "another type",
+    };
+    let message = format!("takes {takes}, and the document has {} {}", json_type(json), shown(&json.to_string()));
+    Rejection::new(RejectionClass::WrongType, message)
+}
+
+fn wrong_number(number: &str, column: &Column) -> Rejection {
+    match serde_json::from_str(number) {
+        Ok(json) => wrong_type(&json, column),
+        Err(_) => Rejection::new(RejectionClass::WrongType, format!("{} is not a number", shown(number))),
+    }
+}
+
+fn out_of_range(value: &str, why: &str) -> Rejection {
+    Rejection::new(RejectionClass::OutOfRange, format!("{} {why}", shown(value)))
+}
+
+/// A value for a message, cut to a length that a person reads.
+fn shown(value: &str) -> String {
+    const CHARS_MAX: usize = 60;
+    match value.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("`{}…`", &value[..end]),
+        None => format!("`{value}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn column(kind: ColumnKind) -> Column {
+        let sql_type = "type".to_owned();
+        Column {
+            name: "c".into(),
+            sql_type,
+            cast_type: String::new(),
+            kind,
+            nullable: true,
+            has_default: false,
+            generated: false,
+        }
+    }
+
+    fn int() -> ColumnKind {
+        ColumnKind::Int { min: i128::from(i32::MIN), max: i128::from(i32::MAX), takes_bool: false }
+    }
+
+    fn unsigned() -> ColumnKind {
+        ColumnKind::Int { min: 0, max: i128::from(u64::MAX), takes_bool: true }
+    }
+
+    fn decimal(precision: u32, scale: u32) -> ColumnKind {
+        ColumnKind::Decimal { precision: Some(precision), scale: Some(scale) }
+    }
+
+    fn timestamp(fraction_digits: u32) -> ColumnKind {
+        ColumnKind::Timestamp { fraction_digits }
+    }
+
+    #[test]
+    fn what_fits_is_converted() {
+        let text = |value: &str| Value::Text(value.into());
+        let time = |value: &str| Value::Timestamp(super::timestamp::from_text(value).unwrap());
+        let number = |value: &str| serde_json::from_str::<Json>(value).unwrap();
+        for (json, kind, expected) in [
+            (json!(null), int(), Value::Null),
+            (json!(42), int(), Value::Int(42)),
+            (number("42.0"), int(), Value::Int(42)),
+            (number("1e3"), int(), Value::Int(1000)),
+            (json!("-7"), int(), Value::Int(-7)),
+            (json!(u64::MAX), unsigned(), Value::UInt(u64::MAX)),
+            (json!(true), unsigned(), Value::Int(1)),
+            (json!(true), ColumnKind::Bool, Value::Bool(true)),
+            (json!("0"), ColumnKind::Bool, Value::Bool(false)),
+            (number("0.1"), ColumnKind::Float { single: false }, Value::Float(0.1)),
+            (number("12345678901234567890.123456789"), decimal(30, 9), text("12345678901234567890.123456789")),
+            (number("1.50"), decimal(3, 1), text("1.50")),
+            (number("-0.001"), decimal(3, 3), text("-0.001")),
+            (number("1e2"), decimal(3, 0), text("1e2")),
+            (number("0.000"), decimal(1, 0), text("0.000")),
+            (json!("é\u{1F600}"), ColumnKind::Text { max_chars: Some(2) }, text("é\u{1F600}")),
+            (number("1.10"), ColumnKind::Text { max_chars: None }, text("1.10")),
+            (json!({"a": [1]}), ColumnKind::Json, text(r#"{"a":[1]}"#)),
+            (json!("x"), ColumnKind::Json, text(r#""x""#)),
+            (json!("2024-06-01T12:00:00.123456Z"), timestamp(3), time("2024-06-01T12:00:00.123Z")),
+            (json!(1717245000123u64), timestamp(3), time("2024-06-01T12:30:00.123Z")),
+            (json!("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"), ColumnKind::Uuid, text("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")),
+            (json!("2024-02-29"), ColumnKind::Date, text("2024-02-29")),
+        ] {
+            assert_eq!(convert(&json, &column(kind.clone())), Ok(expected), "{json} to {kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_changed_is_refused() {
+        use RejectionClass::{OutOfRange, TooLong, WrongType};
+        let number = |value: &str| serde_json::from_str::<Json>(value).unwrap();
+        for (json, kind, class) in [
+            (json!(2147483648u64), int(), OutOfRange),
+            (json!(-1), unsigned(), OutOfRange),
+            (number("18446744073709551616"), unsigned(), OutOfRange),
+            (number("1e300"), int(), OutOfRange),
+            (number("1.5"), int(), WrongType),
+            (json!("12x"), int(), WrongType),
+            (json!("inf"), ColumnKind::Float { single: false }, WrongType),
+            (json!(""), int(), WrongType),
+            (json!(true), int(), WrongType),
+            (json!([1]), int(), WrongType),
+            (json!({"a": 1}), ColumnKind::Text { max_chars: None }, WrongType),
+            (number("1e999"), ColumnKind::Float { single: false }, OutOfRange),
+            (number("1e39"), ColumnKind::Float { single: true }, OutOfRange),
+            (number("1000"), decimal(5, 2), OutOfRange),
+            (number("1.234"), decimal(5, 2), OutOfRange),
+            (number("1e-3"), decimal(5, 2), OutOfRange),
+            (json!("abc"), ColumnKind::Text { max_chars: Some(2) }, TooLong),
+            (json!("a\u{0}b"), ColumnKind::Text { max_chars: None }, OutOfRange),
+            (json!("yesterday"), timestamp(0), WrongType),
+            (json!("2023-02-29"), ColumnKind::Date, WrongType),
+            (json!("x"), ColumnKind::Uuid, WrongType),
+            (json!(2), ColumnKind::Bool, WrongType),
+        ] {
+            let rejection = convert(&json, &column(kind.clone())).unwrap_err();
+            assert_eq!(rejection.class, class, "{json} to {kind:?}: {rejection}");
+        }
+    }
+}

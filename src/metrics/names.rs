@@ -1,0 +1,21 @@
+//! The names of the counters in Redis. They are part of the interface: dashboards read them.
+
+/// Writes that reached Redis as durably as wanted.
+pub fn redis_success(entity: &str) -> String {
+    format!("metrics:{entity}:redis:success")
+}
+
+/// Writes that failed, or did not become as durable as wanted in time.
+pub fn redis_fail(entity: &str) -> String {
+    format!("metrics:{entity}:redis:fail")
+}
+
+/// Events applied to the database.
+pub fn rdbms_success(entity: &str) -> String {
+    format!("metrics:{entity}:rdbms:success")
+}
+
+/// Events that became dead letters.
+pub fn rdbms_fail(entity: &str) -> String {
+    format!("metrics:{entity}:rdbms:fail")
+}

@@ -1,0 +1,197 @@
+//! `streams.*` and `stream_defaults`: which streams run, and what each of them is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::layer::LayerKind;
+use super::problem::Report;
+use super::section::{Scope, Section, nearest};
+use super::{ColumnSource, DocumentSource, FieldNames, LogSettings, OnMissing, StartId};
+use super::{StreamSettings, WriteBehind, WriteMode};
+
+/// Bytes of a Redis key that the bookkeeping tables have room for.
+pub(super) const STREAM_NAME_BYTES_MAX: usize = 255;
+
+const DOCUMENT: [(&str, DocumentSource); 6] = [
+    ("auto", DocumentSource::Auto),
+    ("inline", DocumentSource::Inline),
+    ("fields", DocumentSource::Fields),
+    ("json", DocumentSource::Json),
+    ("string", DocumentSource::String),
+    ("hash", DocumentSource::Hash),
+];
+const ON_MISSING: [(&str, OnMissing); 3] =
+    [("dead_letter", OnMissing::DeadLetter), ("skip", OnMissing::Skip), ("delete", OnMissing::Delete)];
+const MODE: [(&str, WriteMode); 2] = [("append", WriteMode::Append), ("upsert", WriteMode::Upsert)];
+
+/// Every stream that runs, ordered by entity.
+pub(super) fn read(root: &Section, report: &Report) -> Vec<StreamSettings> {
+    let defaults = root.section("stream_defaults");
+    let streams = root.section("streams");
+    // Read once for itself: its problems are told even if every stream overrides them.
+    stream(&defaults, "ENTITY");
+
+    let entities = entities(&streams);
+    if entities.is_empty() {
+        report.add("streams", "names no stream: name one, or remove the section to run user_action");
+    }
+    let read = entities.iter().map(|entity| {
+        let section = with_defaults(&streams.section(entity), &defaults, report);
+        let settings = stream(&section, entity);
+        check(&settings, &section, &entities);
+        settings
+    });
+    read.collect()
+}
+
+/// Rules about several streams and the log streams: one key of Redis must have one meaning.
+pub(super) fn check_names(streams: &[StreamSettings], log: &LogSettings, report: &Report) {
+    let mut owners = BTreeMap::new();
+    for (key, name) in [
+        ("success_insert", &log.success_insert),
+        ("failed_insert", &log.failed_insert),
+        ("success_rdbms", &log.success_rdbms),
+        ("failed_rdbms", &log.failed_rdbms),
+    ] {
+        owners.insert(name.as_str(), format!("log.streams.{key}"));
+    }
+    for stream in streams {
+        let setting = format!("streams.{}.stream_name", stream.entity);
+        if let Some(owner) = owners.get(stream.stream_name.as_str()) {
+            report.add(&setting, format!("is `{}`, which is also {owner}: each needs its own", stream.stream_name));
+        }
+        owners.insert(&stream.stream_name, setting);
+    }
+}
+
+/// The entities that the user's layers name; those of the default layer if the user names none.
+fn entities(streams: &Section) -> BTreeSet<String> {
+    let of_user = |scope: &&Scope| scope.layer.kind != LayerKind::Default;
+    let asks = streams.scopes().iter().any(|scope| of_user(&scope));
+    let scopes = streams.scopes().iter().filter(|scope| !asks || of_user(scope));
+    scopes.flat_map(|scope| scope.table.keys().cloned()).collect()
+}
+
+/// The layers of a stream, strongest first. What a user says for all streams is stronger than what the
+/// default layer says for one.
+fn with_defaults<'a>(stream: &Section<'a>, defaults: &Section<'a>, report: &'a Report) -> Section<'a> {
+    let mut scopes: Vec<_> = stream.scopes().iter().chain(defaults.scopes()).cloned().collect();
+    scopes.sort_by_key(|scope| scope.layer.kind == LayerKind::Default);
+    Section::new(stream.name(), scopes, report)
+}
+
+fn stream(section: &Section, entity: &str) -> StreamSettings {
+    let settings = StreamSettings {
+        entity: entity.to_owned(),
+        stream_name: section
+            .optional_text("stream_name", 1..=STREAM_NAME_BYTES_MAX)
+            .unwrap_or_else(|| format!("stream:{entity}")),
+        batch_size: section.integer("batch_size", 1..=100_000),
+        start_id: section.parsed("start_id", start_id).unwrap_or(StartId::Newest),
+        block: section.milliseconds("block_ms", 1..=60_000),
+        document: section.choice("document", &DOCUMENT),
+        on_missing: section.choice("on_missing", &ON_MISSING),
+        fields: fields(&section.section("fields")),
+        order_by: section.optional_text("order_by", 1..=255),
+        lanes: section.integer("lanes", 1..=64),
+        transformers: section.integer("transformers", 1..=64),
+        max_in_flight_bytes: section.integer("max_in_flight_bytes", 1024..=64 << 30),
+        idle_checkpoint: section.milliseconds("idle_checkpoint_ms", 10..=600_000),
+        write_behind: write_behind(&section.section("write_behind")),
+        table: section.optional_text("table", 1..=129).unwrap_or_else(|| entity.to_owned()),
+        mode: section.choice("mode", &MODE),
+        key: section.list("key"),
+        columns: columns(section),
+    };
+    section.finish();
+    settings
+}
+
+fn start_id(text: &str) -> Result<StartId, String> {
+    match text {
+        "$" => Ok(StartId::Newest),
+        id => id.parse().map(StartId::After).map_err(|_| "must be MILLISECONDS-SEQUENCE, \"0-0\" or \"$\"".to_owned()),
+    }
+}
+
+fn fields(section: &Section) -> FieldNames {
+    let names = FieldNames {
+        key: section.text("key", 1..=255),
+        op: section.text("op", 1..=255),
+        payload: section.text("payload", 1..=255),
+        timestamp: section.text("timestamp", 1..=255),
+        ack: section.text("ack", 1..=255),
+    };
+    section.finish();
+    names
+}
+
+fn write_behind(section: &Section) -> WriteBehind {
+    let allowed = WriteBehind {
+        insert: section.flag("insert"),
+        upsert: section.flag("upsert"),
+        update: section.flag("update"),
+        delete: section.flag("delete"),
+    };
+    section.finish();
+    allowed
+}
+
+fn columns(section: &Section) -> Vec<ColumnSource> {
+    let mut columns = section.section("columns");
+    let own = format!("{}.columns", section.name());
+    // Columns of the demo's table make no sense beside columns that a file chose for a table of its own.
+    if columns.scopes().iter().any(|scope| scope.layer.kind == LayerKind::File && scope.name == own) {
+        columns.keep(|scope| scope.layer.kind != LayerKind::Default);
+    }
+    let named = columns.texts(1..=1024);
+    if !columns.all_sound() {
+        section.mark_failed("columns");
+    }
+    named.into_iter().map(|(column, from)| ColumnSource { column, from }).collect()
+}
+
+/// Rules about several keys of one stream.
+fn check(stream: &StreamSettings, section: &Section, entities: &BTreeSet<String>) {
+    let entity = &stream.entity;
+    if entity.is_empty() || entity.len() > 128 || entity.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        section.refuse_itself("must be a name of 1 to 128 bytes without spaces");
+    }
+    if section.sound(&["stream_name"]) && !(1..=STREAM_NAME_BYTES_MAX).contains(&stream.stream_name.len()) {
+        section.refuse("stream_name", format!("must be 1 to {STREAM_NAME_BYTES_MAX} bytes"));
+    }
+    let parts: Vec<_> = stream.table.split('.').collect();
+    if section.sound(&["table"]) && (parts.len() > 2 || parts.iter().any(|part| !is_identifier(part))) {
+        section.refuse("table", "must be table or schema.table, each 1 to 64 characters");
+    }
+    for ColumnSource { column, .. } in &stream.columns {
+        if !is_identifier(column) {
+            section.refuse("columns", format!("`{}` must be a column name, 1 to 64 characters", column.escape_debug()));
+        }
+    }
+    let columns_are_known = section.sound(&["columns"]);
+    if columns_are_known && stream.columns.is_empty() {
+        // A misspelled entity becomes a stream of its own, and this is how it shows.
+        let others =
+            entities.iter().map(String::as_str).chain(["user_action"]).filter(|other| *other != entity.as_str());
+        let hint = nearest(entity, others).map(|other| format!("; did you mean `streams.{other}`?"));
+        section.refuse("columns", format!("must name at least one column{}", hint.unwrap_or_default()));
+    }
+    if section.sound(&["mode", "key"]) && stream.mode == WriteMode::Upsert && stream.key.is_empty() {
+        section.refuse("key", "must name the columns that identify a row, because mode is upsert");
+    }
+    let mut seen = BTreeSet::new();
+    for key in &stream.key {
+        if !seen.insert(key) {
+            section.refuse("key", format!("names `{key}` twice"));
+        } else if columns_are_known
+            && !stream.columns.is_empty()
+            && !stream.columns.iter().any(|source| source.column == *key)
+        {
+            section.refuse("key", format!("names `{key}`, which is not one of the columns"));
+        }
+    }
+}
+
+fn is_identifier(name: &str) -> bool {
+    (1..=64).contains(&name.chars().count()) && !name.contains(char::is_control)
+}

@@ -1,0 +1,248 @@
+//! Applying a batch: rows, dead letters and checkpoint in one transaction.
+
+use super::bisect::{Bisect, Refused};
+use super::checkpoint::{Totals, advance_sql};
+use super::{ErrorClass, Session, SqlError, dead_letter};
+use crate::batch::{MappedBatch, MappedEvent};
+use crate::event::{Rejection, StreamId};
+use crate::lane::Span;
+use crate::mapping::{Change, fold};
+use crate::settings::FieldNames;
+use crate::table::Value;
+
+/// Which row of the checkpoint a writer moves, and what it writes beside it.
+#[derive(Clone, Debug)]
+pub struct LaneIdentity {
+    /// `app.name`
+    pub pipeline: String,
+    /// `app.instance_id`
+    pub owner: String,
+    /// Key of the Redis stream.
+    pub stream: String,
+    /// `streams.<entity>`
+    pub entity: String,
+    /// Number of the lane.
+    pub lane: u32,
+    /// Number of lanes of the stream.
+    pub lanes: u32,
+    /// Names of the entry's fields.
+    pub fields: FieldNames,
+}
+
+/// What a committed batch came to.
+#[derive(Debug, Default, PartialEq)]
+pub struct Applied {
+    /// Events by outcome.
+    pub totals: Totals,
+    /// The events that became dead letters, with the reason.
+    pub dead: Vec<(StreamId, Rejection)>,
+}
+
+/// Why a batch was not applied.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// The checkpoint does not stand where the batch begins: another process moved it, or an answer of ours was lost.
+    #[error("the checkpoint does not stand at {0}, where the batch begins")]
+    Moved(StreamId),
+    /// The database failed; nothing was committed unless its answer to `COMMIT` was lost.
+    #[error(transparent)]
+    Sql(#[from] SqlError),
+}
+
+impl ApplyError {
+    fn is_data(&self) -> bool {
+        matches!(self, ApplyError::Sql(SqlError { class: ErrorClass::Data(_), .. }))
+    }
+}
+
+/// Applies batches of one lane over one session.
+pub struct Applier {
+    session: Box<dyn Session>,
+    lane: LaneIdentity,
+    key: Vec<usize>,
+}
+
+/// A link of the chain that is to be applied: a batch, or a part of one.
+#[derive(Clone, Copy)]
+struct Link<'a> {
+    span: Span,
+    events: &'a [MappedEvent],
+    skipped: u64,
+}
+
+impl Applier {
+    /// `key` gives the places of the key in a row.
+    pub fn new(session: Box<dyn Session>, lane: LaneIdentity, key: Vec<usize>) -> Self {
+        Applier { session, lane, key }
+    }
+
+    /// Applies a batch.
+    ///
+    /// The whole batch is tried as one transaction. If the database refuses the data, the batch is done again with
+    /// savepoints and halved until the bad events stand alone; they become dead letters in the same transaction. If
+    /// it refuses only at `COMMIT`, the batch itself is halved, each half a link of the chain of its own.
+    ///
+    /// # Errors
+    /// After any error the applier must be dropped with its session.
+    pub async fn apply(&mut self, batch: &MappedBatch) -> Result<Applied, ApplyError> {
+        let mut applied = Applied::default();
+        let whole = Link { span: batch.span, events: &batch.events, skipped: batch.skipped as u64 };
+        let mut todo = vec![whole];
+        while let Some(link) = todo.pop() {
+            let attempt = match self.at_once(link).await {
+                Err(error) if error.is_data() => {
+                    self.session.control("ROLLBACK").await?;
+                    self.with_savepoints(link).await
+                }
+                outcome => outcome,
+            };
+            match attempt {
+                Ok(part) => applied.add(part),
+                Err(ApplyError::Sql(SqlError { class: ErrorClass::Data(class), message })) => {
+                    // Only COMMIT can still refuse data here; it has rolled back.
+                    self.session.control("ROLLBACK").await?;
+                    match link.halves() {
+                        Some([first, second]) => todo.extend([second, first]),
+                        None => applied.add(self.all_dead(link, &Rejection::new(class, message)).await?),
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(applied)
+    }
+
+    async fn at_once(&mut self, link: Link<'_>) -> Result<Applied, ApplyError> {
+        let dead = rejected_by_mapping(link.events);
+        let totals = totals(link, dead.len());
+        self.begin().await?;
+        self.advance(link.span, totals).await?;
+        let changes = link.events.iter().filter_map(|event| event.outcome.as_ref().ok());
+        self.write(changes).await?;
+        dead_letter::insert(self.session.as_mut(), &self.lane, &dead).await?;
+        self.session.control("COMMIT").await?;
+        Ok(Applied { totals, dead: announced(&dead) })
+    }
+
+    async fn with_savepoints(&mut self, link: Link<'_>) -> Result<Applied, ApplyError> {
+        self.begin().await?;
+        // The row of the checkpoint is taken first, as in every transaction; what to count is known only at the end.
+        self.advance(link.span, Totals::default()).await?;
+        let good: Vec<&MappedEvent> = link.events.iter().filter(|event| event.outcome.is_ok()).collect();
+        let mut refused = Vec::new();
+        let mut bisect = Bisect::new(good.len());
+        while let Some(range) = bisect.next() {
+            self.session.control("SAVEPOINT bisect").await?;
+            let changes = good[range.clone()].iter().filter_map(|event| event.outcome.as_ref().ok());
+            let outcome = match self.write(changes).await {
+                Ok(()) => self.session.check_deferred().await,
+                error => error,
+            };
+            match outcome {
+                Ok(()) => self.session.control("RELEASE SAVEPOINT bisect").await?,
+                Err(SqlError { class: ErrorClass::Data(class), message }) => {
+                    self.session.control("ROLLBACK TO SAVEPOINT bisect").await?;
+                    if let Refused::Single(place) = bisect.refused(range) {
+                        refused.push((good[place], Rejection::new(class, message)));
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut dead = rejected_by_mapping(link.events);
+        dead.extend(refused.iter().map(|(event, why)| (*event, why)));
+        dead.sort_by_key(|(event, _)| event.entry.id);
+        let totals = totals(link, dead.len());
+        dead_letter::insert(self.session.as_mut(), &self.lane, &dead).await?;
+        self.advance(Span { after: link.span.upto, upto: link.span.upto }, totals).await?;
+        self.session.control("COMMIT").await?;
+        Ok(Applied { totals, dead: announced(&dead) })
+    }
+
+    /// Passes a link of at most one good event whose data the database refuses at `COMMIT`.
+    async fn all_dead(&mut self, link: Link<'_>, why: &Rejection) -> Result<Applied, ApplyError> {
+        let reason = |event| (event, rejection(event).unwrap_or(why));
+        let dead: Vec<(&MappedEvent, &Rejection)> = link.events.iter().map(reason).collect();
+        let totals = totals(link, dead.len());
+        self.begin().await?;
+        self.advance(link.span, totals).await?;
+        dead_letter::insert(self.session.as_mut(), &self.lane, &dead).await?;
+        self.session.control("COMMIT").await?;
+        Ok(Applied { totals, dead: announced(&dead) })
+    }
+
+    async fn begin(&mut self) -> Result<(), SqlError> {
+        let statement = self.session.begin_statement();
+        self.session.control(statement).await
+    }
+
+    /// Moves the checkpoint, if it stands where `span` begins. This is the only place that moves it.
+    async fn advance(&mut self, span: Span, totals: Totals) -> Result<(), ApplyError> {
+        let int = |number: u64| Value::Int(number as i64);
+        let text = |text: &str| Value::Text(text.to_owned());
+        let arguments = [
+            text(&span.upto.to_string()),
+            int(totals.applied),
+            int(totals.dead_lettered),
+            int(totals.skipped),
+            text(&self.lane.owner),
+            text(&self.lane.pipeline),
+            text(&self.lane.stream),
+            int(self.lane.lane.into()),
+            int(self.lane.lanes.into()),
+            text(&span.after.to_string()),
+        ];
+        let sql = advance_sql(self.session.backend());
+        match self.session.execute(sql, arguments.iter().collect()).await? {
+            1 => Ok(()),
+            _ => Err(ApplyError::Moved(span.after)),
+        }
+    }
+
+    async fn write<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) -> Result<(), SqlError> {
+        for step in fold(changes, &self.key) {
+            self.session.write(&step).await?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Link<'a> {
+    /// The two halves, each a link of its own; `None` for a link of one event.
+    fn halves(self) -> Option<[Link<'a>; 2]> {
+        if self.events.len() < 2 {
+            return None;
+        }
+        let (first, second) = self.events.split_at(self.events.len() / 2);
+        let middle = first.last().map_or(self.span.after, |event| event.entry.id);
+        let Span { after, upto } = self.span;
+        Some([
+            Link { span: Span { after, upto: middle }, events: first, skipped: 0 },
+            Link { span: Span { after: middle, upto }, events: second, skipped: self.skipped },
+        ])
+    }
+}
+
+impl Applied {
+    fn add(&mut self, part: Applied) {
+        self.totals = self.totals.plus(part.totals);
+        self.dead.extend(part.dead);
+    }
+}
+
+fn rejection(event: &MappedEvent) -> Option<&Rejection> {
+    event.outcome.as_ref().err()
+}
+
+fn rejected_by_mapping(events: &[MappedEvent]) -> Vec<(&MappedEvent, &Rejection)> {
+    events.iter().filter_map(|event| Some((event, rejection(event)?))).collect()
+}
+
+fn totals(link: Link<'_>, dead: usize) -> Totals {
+    let dead_lettered = dead as u64;
+    Totals { applied: link.events.len() as u64 - dead_lettered, dead_lettered, skipped: link.skipped }
+}
+
+fn announced(dead: &[(&MappedEvent, &Rejection)]) -> Vec<(StreamId, Rejection)> {
+    dead.iter().map(|(event, why)| (event.entry.id, (*why).clone())).collect()
+}

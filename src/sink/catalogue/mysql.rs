@@ -1,0 +1,119 @@
+//! MySQL's and MariaDB's catalogue.
+
+use sea_orm::{DatabaseConnection, QueryResult};
+
+use super::super::SqlError;
+use super::{by_index, query};
+use crate::table::{Column, ColumnKind, Table, TableName};
+
+// The casts: the two servers, and versions of them, give these columns different types.
+const COLUMNS: &str = "
+    SELECT CAST(c.COLUMN_NAME AS CHAR) AS name, CAST(c.DATA_TYPE AS CHAR) AS data_type,
+           CAST(c.COLUMN_TYPE AS CHAR) AS sql_type, CAST(c.IS_NULLABLE AS CHAR) AS nullable,
+           c.COLUMN_DEFAULT IS NOT NULL AS has_default, CAST(c.EXTRA AS CHAR) AS extra,
+           CAST(c.CHARACTER_MAXIMUM_LENGTH AS SIGNED) AS chars, CAST(c.NUMERIC_PRECISION AS SIGNED) AS digits,
+           CAST(c.NUMERIC_SCALE AS SIGNED) AS scale, CAST(c.DATETIME_PRECISION AS SIGNED) AS fraction
+    FROM information_schema.COLUMNS c
+    WHERE c.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND c.TABLE_NAME = ?
+    ORDER BY c.ORDINAL_POSITION";
+
+const UNIQUE: &str = "
+    SELECT CAST(s.INDEX_NAME AS CHAR) AS index_name, CAST(s.COLUMN_NAME AS CHAR) AS column_name
+    FROM information_schema.STATISTICS s
+    WHERE s.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND s.TABLE_NAME = ? AND s.NON_UNIQUE = 0
+      AND s.COLUMN_NAME IS NOT NULL
+    ORDER BY s.INDEX_NAME, s.SEQ_IN_INDEX";
+
+const ENGINE: &str = "
+    SELECT CAST(t.ENGINE AS CHAR) AS engine, COALESCE(CAST(e.TRANSACTIONS AS CHAR), 'NO') AS transactions
+    FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
+    WHERE t.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND t.TABLE_NAME = ? AND t.TABLE_TYPE = 'BASE TABLE'";
+
+/// MariaDB's JSON is LONGTEXT with a check; this finds those columns. MySQL has no such rows.
+const JSON_CHECKS: &str = "
+    SELECT CAST(c.CHECK_CLAUSE AS CHAR) AS clause FROM information_schema.CHECK_CONSTRAINTS c
+    JOIN information_schema.TABLE_CONSTRAINTS t
+      ON t.CONSTRAINT_SCHEMA = c.CONSTRAINT_SCHEMA AND t.CONSTRAINT_NAME = c.CONSTRAINT_NAME
+    WHERE t.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND t.TABLE_NAME = ? AND LOWER(c.CHECK_CLAUSE) LIKE '%json_valid%'";
+
+pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Table>, SqlError> {
+    let place = || vec![name.schema.clone().into(), name.table.clone().into()];
+    let checks = query(db, JSON_CHECKS, place()).await?;
+    let checks = checks.iter().map(|row| row.try_get("", "clause")).collect::<Result<Vec<String>, _>>()?;
+    let rows = query(db, COLUMNS, place()).await?;
+    let columns = rows.iter().map(|row| column(row, &checks)).collect::<Result<Vec<_>, _>>()?;
+    let unique_keys = by_index(&query(db, UNIQUE, place()).await?)?;
+    let mut not_transactional = None;
+    if let Some(row) = query(db, ENGINE, place()).await?.first() {
+        let (engine, transactions): (Option<String>, String) =
+            (row.try_get("", "engine")?, row.try_get("", "transactions")?);
+        if let (Some(engine), true) = (engine, transactions != "YES") {
+            not_transactional = Some(format!("uses the engine {engine}, which has no transactions (use InnoDB)"));
+        }
+    }
+    Ok(Some(Table { name: name.clone(), columns, unique_keys, not_transactional }))
+}
+
+fn column(row: &QueryResult, json_checks: &[String]) -> Result<Column, SqlError> {
+    let name: String = row.try_get("", "name")?;
+    let data_type: String = row.try_get("", "data_type")?;
+    let sql_type: String = row.try_get("", "sql_type")?;
+    let extra: String = row.try_get("", "extra")?;
+    let nullable: String = row.try_get("", "nullable")?;
+    let has_default: bool = row.try_get::<i64>("", "has_default")? != 0;
+    let number = |column| row.try_get::<Option<i64>>("", column).map(|n| n.and_then(|n| u64::try_from(n).ok()));
+    let is_json = json_checks.iter().any(|clause| clause.contains(&format!("`{name}`")));
+    let numbers = Numbers {
+        chars: number("chars")?,
+        digits: number("digits")?,
+        scale: number("scale")?,
+        fraction: number("fraction")?,
+    };
+    let extra = extra.to_ascii_lowercase();
+    Ok(Column {
+        kind: if is_json { ColumnKind::Json } else { kind(&data_type, &sql_type, &numbers) },
+        name,
+        sql_type,
+        cast_type: String::new(),
+        nullable: nullable == "YES",
+        has_default: has_default || extra.contains("auto_increment") || extra.contains("default_generated"),
+        generated: extra.contains("virtual generated") || extra.contains("stored generated"),
+    })
+}
+
+struct Numbers {
+    chars: Option<u64>,
+    digits: Option<u64>,
+    scale: Option<u64>,
+    fraction: Option<u64>,
+}
+
+fn kind(data_type: &str, sql_type: &str, numbers: &Numbers) -> ColumnKind {
+    let unsigned = sql_type.to_ascii_lowercase().contains("unsigned");
+    let int = |bits: u32| {
+        let (min, max) = if unsigned { (0, (1i128 << bits) - 1) } else { (-(1i128 << (bits - 1)), (1 << (bits - 1)) - 1) };
+        ColumnKind::Int { min, max, takes_bool: bits == 8 }
+    };
+    match data_type.to_ascii_lowercase().as_str() {
+        "tinyint" => int(8),
+        "smallint" => int(16),
+        "mediumint" => int(24),
+        "int" => int(32),
+        "bigint" => int(64),
+        "float" => ColumnKind::Float { single: true },
+        "double" => ColumnKind::Float { single: false },
+        "decimal" => {
+            ColumnKind::Decimal { precision: numbers.digits.map(|n| n as u32), scale: numbers.scale.map(|n| n as u32) }
+        }
+        "char" | "varchar" => ColumnKind::Text { max_chars: numbers.chars },
+        // Their limits are in bytes: the database knows them.
+        "tinytext" | "text" | "mediumtext" | "longtext" => ColumnKind::Text { max_chars: None },
+        "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => ColumnKind::Bytes,
+        "json" => ColumnKind::Json,
+        "uuid" => ColumnKind::Uuid,
+        "date" => ColumnKind::Date,
+        "time" => ColumnKind::Time,
+        "datetime" | "timestamp" => ColumnKind::Timestamp { fraction_digits: numbers.fraction.unwrap_or(0) as u32 },
+        _ => ColumnKind::Other,
+    }
+}

@@ -1,0 +1,65 @@
+//! SQLite's catalogue.
+
+use sea_orm::{DatabaseConnection, QueryResult};
+
+use super::super::SqlError;
+use super::super::sqlite::column_kind;
+use super::{by_index, query};
+use crate::table::{Column, ColumnKind, Table, TableName};
+
+const COLUMNS: &str = r#"
+    SELECT name, type AS sql_type, "notnull" AS not_null, dflt_value IS NOT NULL AS has_default, pk, hidden
+    FROM pragma_table_xinfo(?, ?) WHERE hidden <> 1 ORDER BY cid"#;
+
+const UNIQUE: &str = r#"
+    SELECT i.name AS index_name, c.name AS column_name
+    FROM pragma_index_list(?, ?) i JOIN pragma_index_info(i.name, ?) c
+    WHERE i."unique" = 1 AND i.partial = 0 AND c.name IS NOT NULL
+    ORDER BY i.seq, c.seqno"#;
+
+pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Table>, SqlError> {
+    let schema = name.schema.clone().unwrap_or_else(|| "main".to_owned());
+    let rows = query(db, COLUMNS, vec![name.table.clone().into(), schema.clone().into()]).await?;
+    let mut columns = Vec::new();
+    let mut primary: Vec<(i64, String)> = Vec::new();
+    for row in &rows {
+        let column = column(row)?;
+        let place: i64 = row.try_get("", "pk")?;
+        if place > 0 {
+            primary.push((place, column.name.clone()));
+        }
+        columns.push(column);
+    }
+    let place = vec![name.table.clone().into(), schema.clone().into(), schema.into()];
+    let mut unique_keys = by_index(&query(db, UNIQUE, place).await?)?;
+    primary.sort();
+    // `INTEGER PRIMARY KEY` is the row id itself and has no index to be listed.
+    if let [(_, only)] = primary.as_slice() {
+        if !unique_keys.iter().any(|index| index.as_slice() == [only.as_str()]) {
+            unique_keys.push(vec![only.clone()]);
+        }
+        let declared_integer = |column: &&mut Column| column.name == *only && column.sql_type.eq_ignore_ascii_case("integer");
+        if let Some(column) = columns.iter_mut().find(declared_integer) {
+            column.has_default = true;
+        }
+    }
+    Ok(Some(Table { name: name.clone(), columns, unique_keys, not_transactional: None }))
+}
+
+fn column(row: &QueryResult) -> Result<Column, SqlError> {
+    const GENERATED: std::ops::RangeInclusive<i64> = 2..=3;
+    let sql_type: String = row.try_get("", "sql_type")?;
+    let not_null: i64 = row.try_get("", "not_null")?;
+    let has_default: i64 = row.try_get("", "has_default")?;
+    let hidden: i64 = row.try_get("", "hidden")?;
+    let kind = if sql_type.is_empty() { ColumnKind::Other } else { column_kind(&sql_type) };
+    Ok(Column {
+        name: row.try_get("", "name")?,
+        kind,
+        sql_type,
+        cast_type: String::new(),
+        nullable: not_null == 0,
+        has_default: has_default != 0,
+        generated: GENERATED.contains(&hidden),
+    })
+}

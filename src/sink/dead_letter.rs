@@ -1,0 +1,104 @@
+//! Dead letters: events that cannot be written, stored in the transaction that passes them.
+
+use sea_orm::DbBackend;
+
+use super::sql::placeholder;
+use super::{LaneIdentity, Session, Sql, SqlError};
+use crate::batch::MappedEvent;
+use crate::event::{Document, Entry, Rejection};
+use crate::settings::FieldNames;
+use crate::table::Value;
+
+/// Stores one dead letter for each event and its rejection.
+pub async fn insert(
+    session: &mut dyn Session,
+    lane: &LaneIdentity,
+    dead: &[(&MappedEvent, &Rejection)],
+) -> Result<(), SqlError> {
+    const ROWS_PER_STATEMENT: usize = 50;
+    for chunk in dead.chunks(ROWS_PER_STATEMENT) {
+        let rows: Vec<[Value; COLUMNS.len()]> = chunk.iter().map(|(event, why)| row(lane, event, why)).collect();
+        let sql = insert_sql(session.backend(), rows.len());
+        session.execute(sql, rows.iter().flatten().collect()).await?;
+    }
+    Ok(())
+}
+
+const COLUMNS: [&str; 15] = [
+    "pipeline",
+    "stream",
+    "entry_id",
+    "entry_ms",
+    "entry_seq",
+    "lane",
+    "entity",
+    "doc_key",
+    "op",
+    "entry",
+    "document",
+    "error_class",
+    "error_column",
+    "message",
+    "attempts",
+];
+
+fn insert_sql(backend: DbBackend, rows: usize) -> Sql {
+    let group = |row: usize| {
+        let first = row * COLUMNS.len() + 1;
+        let places = (first..first + COLUMNS.len()).map(|number| placeholder(backend, number));
+        format!("({}, CURRENT_TIMESTAMP)", places.collect::<Vec<_>>().join(", "))
+    };
+    let groups = (0..rows).map(group).collect::<Vec<_>>().join(", ");
+    format!("INSERT INTO write_behind_dead_letter ({}, created_at) VALUES {groups}", COLUMNS.join(", ")).into()
+}
+
+fn row(lane: &LaneIdentity, event: &MappedEvent, why: &Rejection) -> [Value; COLUMNS.len()] {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+    let optional = |value: Option<String>| value.map_or(Value::Null, Value::Text);
+    let field = |name: &str| optional(event.entry.field(name).map(readable));
+    [
+        text(&lane.pipeline),
+        text(&lane.stream),
+        text(&event.entry.id.to_string()),
+        number(event.entry.id.ms),
+        number(event.entry.id.seq),
+        number(u64::from(lane.lane)),
+        text(&lane.entity),
+        field(&lane.fields.key),
+        field(&lane.fields.op),
+        text(&entry_json(&event.entry, &lane.fields)),
+        optional(document_text(&event.document)),
+        text(why.class.name()),
+        optional(why.column.clone()),
+        text(&why.message.replace('\0', "\u{fffd}")),
+        Value::Int(1),
+    ]
+}
+
+/// The entry's fields as a JSON object. The payload stands in the column `document`, not here a second time.
+fn entry_json(entry: &Entry, names: &FieldNames) -> String {
+    let fields = entry.fields.iter().filter(|(name, _)| name != names.payload.as_bytes());
+    let members = fields.map(|(name, value)| (readable(name), serde_json::Value::String(readable(value))));
+    serde_json::Value::Object(members.collect()).to_string()
+}
+
+fn document_text(document: &Document) -> Option<String> {
+    match document {
+        Document::Json(text) => Some(readable(text)),
+        Document::Fields(fields) => {
+            let members = fields.iter().map(|(name, value)| (readable(name), readable(value).into()));
+            Some(serde_json::Value::Object(members.collect()).to_string())
+        }
+        Document::Missing | Document::None => None,
+    }
+}
+
+/// The bytes as text where they are UTF-8 that every database can store; otherwise all of them as hex, so that
+/// nothing of the event is lost.
+fn readable(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => text.to_owned(),
+        _ => format!("hex:{}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+    }
+}

@@ -1,0 +1,82 @@
+//! MySQL and MariaDB: multi-row statements, prepared.
+
+use std::time::Duration;
+
+use sea_orm::DbBackend;
+use sea_orm::sqlx::mysql::{MySqlArguments, MySqlConnection};
+use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Executor, MySql};
+
+use super::sql::ValuesStatements;
+use super::values::write_values;
+use super::{Answer, Session, Sql, SqlError};
+use crate::mapping::Step;
+use crate::table::{TablePlan, Value};
+
+/// A connection to a MySQL or MariaDB server.
+pub struct MySqlSession {
+    connection: MySqlConnection,
+    plan: TablePlan,
+    statements: std::sync::Arc<ValuesStatements>,
+}
+
+impl MySqlSession {
+    /// Takes over a fresh connection and makes it strict: in the server's lax modes a value that does not fit is cut
+    /// or zeroed with a warning that nobody reads.
+    pub async fn new(
+        mut connection: MySqlConnection,
+        plan: TablePlan,
+        statement_timeout: Duration,
+    ) -> Result<Self, SqlError> {
+        const STRICT: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,\
+                              ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'";
+        sqlx::raw_sql(STRICT).execute(&mut connection).await?;
+        // A lock must be given up before the writer gives up the connection, or the server would go on waiting for it.
+        let lock_wait = format!("SET SESSION innodb_lock_wait_timeout = {}", statement_timeout.as_secs().clamp(1, 50));
+        sqlx::raw_sql(AssertSqlSafe(lock_wait)).execute(&mut connection).await?;
+        let statements = ValuesStatements::new(DbBackend::MySql, &plan).into();
+        Ok(MySqlSession { connection, plan, statements })
+    }
+}
+
+impl Session for MySqlSession {
+    fn backend(&self) -> DbBackend {
+        DbBackend::MySql
+    }
+
+    fn control(&mut self, statement: &'static str) -> Answer<'_, ()> {
+        Box::pin(async move {
+            sqlx::raw_sql(statement).execute(&mut self.connection).await?;
+            Ok(())
+        })
+    }
+
+    fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<&'a Value>) -> Answer<'a, u64> {
+        Box::pin(async move {
+            let mut bound = MySqlArguments::default();
+            for value in arguments {
+                bind(&mut bound, value).map_err(SqlError::unbindable)?;
+            }
+            let query = sqlx::query_with::<MySql, _>(AssertSqlSafe(sql), bound);
+            Ok(self.connection.execute(query).await?.rows_affected())
+        })
+    }
+
+    fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()> {
+        let statements = self.statements.clone();
+        let key = self.plan.key.clone();
+        write_values(self, statements, key, step)
+    }
+}
+
+fn bind(arguments: &mut MySqlArguments, value: &Value) -> Result<(), sqlx::error::BoxDynError> {
+    match value {
+        Value::Null => arguments.add(None::<String>),
+        Value::Bool(value) => arguments.add(*value),
+        Value::Int(value) => arguments.add(*value),
+        Value::UInt(value) => arguments.add(*value),
+        Value::Float(value) => arguments.add(*value),
+        Value::Text(value) => arguments.add(value.as_str()),
+        Value::Bytes(value) => arguments.add(value.as_slice()),
+        Value::Timestamp(value) => arguments.add(*value),
+    }
+}

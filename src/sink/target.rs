@@ -1,0 +1,118 @@
+//! The target database: SeaORM's connections, and the sessions of the writers.
+
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, ConnectOptions as _};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
+
+use super::mysql::MySqlSession;
+use super::postgres::PostgresSession;
+use super::sqlite::SqliteSession;
+use super::{Session, SqlError};
+use crate::settings::{RdbmsKind, RdbmsSettings};
+use crate::table::TablePlan;
+
+/// The target database of a pipeline. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Target {
+    db: DatabaseConnection,
+    kind: RdbmsKind,
+    connect_timeout: Duration,
+    statement_timeout: Duration,
+}
+
+impl Target {
+    /// Connects, once, and says at once what is wrong if that fails.
+    pub async fn connect(settings: &RdbmsSettings) -> Result<Target, SqlError> {
+        // Writers hold connections of their own; the pool serves the checkpoints, the catalogue and the tools.
+        const POOL_CONNECTIONS_MAX: u32 = 4;
+        let busy_timeout = settings.statement_timeout;
+        let mut options = ConnectOptions::new(settings.connection_url().expose());
+        options
+            .max_connections(POOL_CONNECTIONS_MAX)
+            .min_connections(0)
+            .connect_timeout(settings.connect_timeout)
+            .acquire_timeout(settings.connect_timeout)
+            .connect_lazy(true)
+            .sqlx_logging(false)
+            .map_sqlx_sqlite_opts(move |options| {
+                // FULL: a commit that was reported survives a power cut, as on the servers.
+                options
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .busy_timeout(busy_timeout)
+                    .foreign_keys(true)
+            });
+        let db = Database::connect(options).await?;
+        let target = Target {
+            db,
+            kind: settings.kind,
+            connect_timeout: settings.connect_timeout,
+            statement_timeout: settings.statement_timeout,
+        };
+        // The pool would try for the whole of its timeout and then only say that time ran out.
+        target.probe().await?;
+        Ok(target)
+    }
+
+    /// SeaORM's connection, for everything that is not the hot path.
+    pub fn db(&self) -> &DatabaseConnection {
+        &self.db
+    }
+
+    /// Which database it is, by the settings.
+    pub fn kind(&self) -> RdbmsKind {
+        self.kind
+    }
+
+    /// Opens a connection of its own for a writer.
+    pub async fn open_session(&self, plan: TablePlan) -> Result<Box<dyn Session>, SqlError> {
+        let timeout = self.statement_timeout;
+        self.in_time(async {
+            let session: Box<dyn Session> = match self.db.get_database_backend() {
+                DbBackend::Postgres => {
+                    let options = self.db.get_postgres_connection_pool().connect_options();
+                    Box::new(PostgresSession::new(options.connect().await?, plan, timeout).await?)
+                }
+                DbBackend::MySql => {
+                    let options = self.db.get_mysql_connection_pool().connect_options();
+                    Box::new(MySqlSession::new(options.connect().await?, plan, timeout).await?)
+                }
+                _ => {
+                    let options = self.db.get_sqlite_connection_pool().connect_options();
+                    Box::new(SqliteSession::new(options.connect().await?, plan))
+                }
+            };
+            Ok(session)
+        })
+        .await
+    }
+
+    async fn probe(&self) -> Result<(), SqlError> {
+        use sqlx::Connection;
+        self.in_time(async {
+            match self.db.get_database_backend() {
+                DbBackend::Postgres => {
+                    self.db.get_postgres_connection_pool().connect_options().connect().await?.close().await?;
+                }
+                DbBackend::MySql => {
+                    self.db.get_mysql_connection_pool().connect_options().connect().await?.close().await?;
+                }
+                _ => self.db.get_sqlite_connection_pool().connect_options().connect().await?.close().await?,
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn in_time<T>(&self, connecting: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
+        match tokio::time::timeout(self.connect_timeout, connecting).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(SqlError::transient(format!(
+                "no connection within {} ms (rdbms.connect_timeout_ms)",
+                self.connect_timeout.as_millis()
+            ))),
+        }
+    }
+}

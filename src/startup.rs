@@ -1,0 +1,171 @@
+//! What must be right before the first event is read: Redis, the database, the tables, the mappings.
+//! What can come right by itself is waited for; what cannot is said at once, all of it.
+
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use slog::{Logger, info, warn};
+use tokio::time::Instant;
+
+use crate::actors::stream_group::compile;
+use crate::error::PipelineError;
+use crate::settings::Settings;
+use crate::sink::{ErrorClass, SqlError, Target};
+use crate::stream::capabilities::Capabilities;
+use crate::stream::connection::RedisClient;
+use crate::stream::failure::RedisFailure;
+use crate::supervision::exit::ExitReason;
+use crate::supervision::retry::Waits;
+
+/// All that the actors need to begin.
+pub struct Ready {
+    /// Redis, which answered.
+    pub redis: RedisClient,
+    /// What the Redis server can do.
+    pub capabilities: Capabilities,
+    /// The database, whose tables are there.
+    pub target: Target,
+}
+
+/// Connects and checks, with the patience of `app.startup_timeout_sec`.
+///
+/// # Errors
+/// [`PipelineError::Unavailable`] if Redis or the database did not come in time, [`PipelineError::Configuration`] if
+/// something is wrong that waiting does not mend.
+pub async fn prepare(settings: &Settings, log: &Logger) -> Result<Ready, PipelineError> {
+    let patience = Patience::new(settings, log);
+    let (redis, capabilities) = patience.wait_for(async || connect_redis(settings).await).await?;
+    let target = patience.wait_for(async || connect_target(settings).await).await?;
+    ready_tables(settings, &target, log).await?;
+    check_mappings(settings, &target).await?;
+    Ok(Ready { redis, capabilities, target })
+}
+
+/// Connects to Redis, once.
+///
+/// # Errors
+/// Why not, in words that name the settings.
+pub async fn connect_redis(settings: &Settings) -> Result<(RedisClient, Capabilities), PipelineError> {
+    let redis = RedisClient::new(&settings.redis);
+    let said = |failure: RedisFailure| {
+        let transient = failure.is_transient();
+        let text = failure.to_string();
+        if transient { PipelineError::Unavailable(text) } else { PipelineError::Configuration(text) }
+    };
+    let mut connection = redis.multiplexed().await.map_err(said)?;
+    let capabilities = Capabilities::detect(&mut connection).await.map_err(said)?;
+    Ok((redis, capabilities))
+}
+
+/// Connects to the database, once.
+///
+/// # Errors
+/// Why not, in words that name the settings.
+pub async fn connect_target(settings: &Settings) -> Result<Target, PipelineError> {
+    let address = settings.rdbms.address();
+    Target::connect(&settings.rdbms).await.map_err(|error| match error.class {
+        ErrorClass::Configuration => PipelineError::Configuration(format!(
+            "{address} refused the connection: {error}. Check rdbms.user, rdbms.password, rdbms.database"
+        )),
+        _ => PipelineError::Unavailable(format!(
+            "{address} cannot be reached: {error}. Start it, or set rdbms.type and rdbms.host, rdbms.port, rdbms.database"
+        )),
+    })
+}
+
+/// Makes the bookkeeping tables, or, with `rdbms.migrate_on_start: false`, sees that they are there.
+async fn ready_tables(settings: &Settings, target: &Target, log: &Logger) -> Result<(), PipelineError> {
+    let pending = Migrator::get_pending_migrations(target.db()).await;
+    let address = settings.rdbms.address();
+    let with_advice = |error: sea_orm::DbErr| {
+        let error = SqlError::from(error);
+        PipelineError::Configuration(format!(
+            "the bookkeeping tables in {address} could not be made: {error}. Let a user who may create tables run \
+             `pipeline migrate up`, and set rdbms.migrate_on_start: false"
+        ))
+    };
+    let pending = pending.map_err(with_advice)?.len();
+    if pending == 0 {
+        return Ok(());
+    }
+    if !settings.rdbms.migrate_on_start {
+        return Err(PipelineError::Configuration(format!(
+            "{pending} migrations of the bookkeeping tables in {address} are pending and rdbms.migrate_on_start is \
+             false: run `pipeline migrate up`"
+        )));
+    }
+    migrate(target).await.map_err(with_advice)?;
+    info!(log, "bookkeeping tables are ready"; "migrations" => pending, "database" => address);
+    Ok(())
+}
+
+/// Runs the pending migrations. Two processes may do so at once: the one that loses looks again.
+///
+/// # Errors
+/// The database's last word.
+pub async fn migrate(target: &Target) -> Result<(), sea_orm::DbErr> {
+    const TRIES: u32 = 3;
+    for _ in 1..TRIES {
+        if Migrator::up(target.db(), None).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Migrator::up(target.db(), None).await
+}
+
+/// Compiles every stream's mapping against its table.
+///
+/// # Errors
+/// [`PipelineError::Configuration`] with every problem of every stream, a line each.
+pub async fn check_mappings(settings: &Settings, target: &Target) -> Result<(), PipelineError> {
+    let mut problems = Vec::new();
+    for stream in &settings.streams {
+        match compile(target, stream).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(found)) => problems.extend(found),
+            Err(ExitReason::Configuration(text)) => problems.push(format!("streams.{}.table: {text}", stream.entity)),
+            Err(reason) => return Err(PipelineError::Unavailable(reason.to_string())),
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(PipelineError::Configuration(problems.join("\n"))) }
+}
+
+/// Waits for what can come right by itself.
+struct Patience<'a> {
+    deadline: Instant,
+    settings: &'a Settings,
+    log: &'a Logger,
+}
+
+impl<'a> Patience<'a> {
+    fn new(settings: &'a Settings, log: &'a Logger) -> Self {
+        Patience { deadline: Instant::now() + settings.app.startup_timeout, settings, log }
+    }
+
+    async fn wait_for<T>(&self, mut connect: impl AsyncFnMut() -> Result<T, PipelineError>) -> Result<T, PipelineError> {
+        const FIRST: Duration = Duration::from_millis(100);
+        const MOST: Duration = Duration::from_secs(2);
+        let mut waits = Waits::new(FIRST, MOST, 2.0, 0.2);
+        let mut said = false;
+        loop {
+            let error = match connect().await {
+                Err(error @ PipelineError::Unavailable(_)) => error,
+                outcome => return outcome,
+            };
+            let wait = waits.next().unwrap_or(MOST);
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left <= wait {
+                let seconds = self.settings.app.startup_timeout.as_secs_f64();
+                return Err(PipelineError::Unavailable(format!(
+                    "{error} (tried for {seconds} s: app.startup_timeout_sec)"
+                )));
+            }
+            if !said {
+                said = true;
+                warn!(self.log, "{}", error; "trying_for_sec" => left.as_secs());
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+}

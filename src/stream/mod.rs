@@ -1,0 +1,26 @@
+//! The Redis side: connections, reading streams, fetching documents, producing.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`connection`] | opens connections; the timeouts are the settings' |
+//! | [`failure`] | what went wrong with Redis, and whether trying again can help |
+//! | [`capabilities`] | what the server can do: version, RedisJSON, `WAITAOF` |
+//! | [`reader`] | entries of a stream after a position, and the stream's state |
+//! | [`documents`] | the documents that a batch of entries speaks of |
+//! | [`producer`] | document and entry in one transaction, as durable as wanted |
+//! | [`mod@write`] | what a producer asks for, gets back, and how it can fail |
+//! | [`dummy`] | made-up user actions to produce |
+
+pub mod capabilities;
+pub mod connection;
+pub mod documents;
+pub mod dummy;
+pub mod failure;
+pub mod producer;
+pub mod reader;
+pub mod write;
+
+mod reply;
+mod session;
+mod tally;
+mod transaction;

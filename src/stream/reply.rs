@@ -1,0 +1,92 @@
+//! Taking answers of Redis apart by moving them. Knows the forms of RESP2 and RESP3.
+
+use redis::{ErrorKind, RedisError, Value};
+
+/// An answer of another form than the command's documentation says.
+pub(super) fn unexpected(what: &str) -> RedisError {
+    (ErrorKind::UnexpectedReturnType, "the answer has another form than expected", what.to_owned()).into()
+}
+
+/// The bytes of a string of any form.
+pub(super) fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.into_bytes()),
+        Value::Okay => Some(b"OK".to_vec()),
+        _ => None,
+    }
+}
+
+/// The text of a string of any form.
+pub(super) fn text(value: Value) -> Option<String> {
+    bytes(value).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A number that is not negative.
+pub(super) fn count(value: &Value) -> Option<u64> {
+    match value {
+        Value::Int(number) => u64::try_from(*number).ok(),
+        Value::BulkString(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// The elements of a list; nothing is an empty list.
+pub(super) fn items(value: Value) -> Option<Vec<Value>> {
+    match value {
+        Value::Array(items) | Value::Set(items) => Some(items),
+        Value::Nil => Some(Vec::new()),
+        _ => None,
+    }
+}
+
+/// Names and values, whether they came as a map or as a flat list, each made by `convert`; nothing is an empty map.
+/// `None` if the form is another, or `convert` gives nothing.
+pub(super) fn pairs<T>(value: Value, convert: impl Fn(Value, Value) -> Option<T>) -> Option<Vec<T>> {
+    if let Value::Map(pairs) = value {
+        return pairs.into_iter().map(|(name, value)| convert(name, value)).collect();
+    }
+    let flat = items(value)?;
+    if flat.len() % 2 != 0 {
+        return None;
+    }
+    // Every field of every entry comes through here, so the list is taken apart without one in between.
+    let mut pairs = Vec::with_capacity(flat.len() / 2);
+    let mut flat = flat.into_iter();
+    while let (Some(name), Some(value)) = (flat.next(), flat.next()) {
+        pairs.push(convert(name, value)?);
+    }
+    Some(pairs)
+}
+
+/// Names and values as bytes, in order and with duplicates.
+pub(super) fn byte_pairs(value: Value) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+    pairs(value, |name, value| Some((bytes(name)?, bytes(value)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Value {
+        redis::parse_redis_value(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn maps_come_flat_or_as_maps() {
+        let want = Some(vec![(b"a".to_vec(), b"1".to_vec()), (b"a".to_vec(), b"2".to_vec())]);
+        assert_eq!(byte_pairs(parsed("*4\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\na\r\n$1\r\n2\r\n")), want);
+        assert_eq!(byte_pairs(parsed("%2\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\na\r\n$1\r\n2\r\n")), want);
+        assert_eq!(byte_pairs(parsed("*-1\r\n")), Some(vec![]));
+        assert_eq!(byte_pairs(parsed("*1\r\n$1\r\na\r\n")), None);
+        assert_eq!(byte_pairs(parsed(":1\r\n")), None);
+    }
+
+    #[test]
+    fn numbers_are_never_negative() {
+        assert_eq!(count(&Value::Int(7)), Some(7));
+        assert_eq!(count(&Value::Int(-1)), None);
+        assert_eq!(count(&Value::BulkString(b"7".to_vec())), Some(7));
+        assert_eq!(count(&Value::Nil), None);
+    }
+}

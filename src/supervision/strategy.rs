@@ -1,0 +1,128 @@
+//! Pure: whether and when a failed stream comes back.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::settings::SupervisorSettings;
+use crate::supervision::exit::ExitReason;
+
+/// What the supervisor does about a stream whose actors ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Start a new generation after this wait.
+    Restart(Duration),
+    /// Start a new generation after this wait; a person must act, and nothing is lost meanwhile.
+    Pause(Duration),
+    /// End the process: too many restarts within the window.
+    GiveUp,
+}
+
+/// The restarts of one stream. Time is an argument: the time since the process began.
+#[derive(Debug)]
+pub struct RestartStrategy {
+    settings: SupervisorSettings,
+    recent: VecDeque<Duration>,
+    delay: Duration,
+    started_at: Duration,
+}
+
+impl RestartStrategy {
+    /// A stream without failures.
+    pub fn new(settings: SupervisorSettings) -> Self {
+        let delay = settings.restart_delay;
+        RestartStrategy { settings, recent: VecDeque::new(), delay, started_at: Duration::ZERO }
+    }
+
+    /// A generation began to work.
+    pub fn started(&mut self, now: Duration) {
+        self.started_at = now;
+    }
+
+    /// A generation ended for `reason`. `jitter`, 0 to 1, shortens the wait by up to half, so that streams that
+    /// failed together do not come back together.
+    pub fn failed(&mut self, reason: &ExitReason, now: Duration, jitter: f64) -> Decision {
+        match reason {
+            ExitReason::Configuration(_) => return Decision::Pause(self.settings.pause_retry),
+            // Nothing failed: the next generation does what this one made possible.
+            ExitReason::Aligned => return Decision::Restart(Duration::ZERO),
+            _ => {}
+        }
+        if now.saturating_sub(self.started_at) >= self.settings.healthy_after {
+            self.delay = self.settings.restart_delay;
+        }
+        while self.recent.front().is_some_and(|at| now.saturating_sub(*at) > self.settings.restart_window) {
+            self.recent.pop_front();
+        }
+        if self.recent.len() >= self.settings.max_restarts as usize {
+            return Decision::GiveUp;
+        }
+        self.recent.push_back(now);
+        let wait = self.delay.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
+        self.delay = (self.delay * 2).min(self.settings.restart_delay_max);
+        Decision::Restart(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strategy() -> RestartStrategy {
+        RestartStrategy::new(SupervisorSettings {
+            max_restarts: 3,
+            restart_window: Duration::from_secs(100),
+            restart_delay: Duration::from_millis(100),
+            restart_delay_max: Duration::from_millis(350),
+            healthy_after: Duration::from_secs(60),
+            pause_retry: Duration::from_secs(10),
+            hang_timeout: Duration::from_secs(120),
+        })
+    }
+
+    /// Seconds at which a generation starts and fails, and what is decided then.
+    fn check(strategy: &mut RestartStrategy, reason: &ExitReason, cases: &[(u64, u64, Decision)]) {
+        for (started, failed, expected) in cases {
+            strategy.started(Duration::from_secs(*started));
+            let decision = strategy.failed(reason, Duration::from_secs(*failed), 0.0);
+            assert_eq!(decision, *expected, "started {started}, failed {failed}");
+        }
+    }
+
+    fn after_ms(ms: u64) -> Decision {
+        Decision::Restart(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn delays_double_to_the_cap_and_then_it_gives_up() {
+        let cases = [(0, 1, after_ms(100)), (1, 2, after_ms(200)), (2, 3, after_ms(350)), (3, 4, Decision::GiveUp)];
+        check(&mut strategy(), &ExitReason::Hung, &cases);
+    }
+
+    #[test]
+    fn a_healthy_period_resets_the_delay_and_the_window_forgets() {
+        let cases = [
+            (0, 1, after_ms(100)),
+            (1, 2, after_ms(200)),
+            (3, 80, after_ms(100)),
+            (80, 110, after_ms(200)),
+            (110, 111, after_ms(350)),
+            (111, 112, Decision::GiveUp),
+        ];
+        check(&mut strategy(), &ExitReason::Stopped, &cases);
+    }
+
+    #[test]
+    fn configuration_pauses_for_ever_and_counts_as_no_restart() {
+        let pause = Decision::Pause(Duration::from_secs(10));
+        let mut strategy = strategy();
+        check(&mut strategy, &ExitReason::Configuration("table gone".into()), &vec![(0, 1, pause); 50]);
+        check(&mut strategy, &ExitReason::Aligned, &vec![(0, 1, after_ms(0)); 50]);
+        check(&mut strategy, &ExitReason::Hung, &[(0, 1, after_ms(100))]);
+    }
+
+    #[test]
+    fn jitter_only_shortens() {
+        let decision = strategy().failed(&ExitReason::Hung, Duration::from_secs(1), 1.0);
+        assert_eq!(decision, after_ms(50));
+    }
+}

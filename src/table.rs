@@ -1,0 +1,176 @@
+//! What the pipeline knows of a target table: its columns and their types, read from the database's catalogue.
+
+use std::fmt;
+
+use chrono::NaiveDateTime;
+
+/// A table's name, with its schema where one was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName {
+    /// Schema (PostgreSQL) or database (MySQL); the connection's own if absent.
+    pub schema: Option<String>,
+    /// The table.
+    pub table: String,
+}
+
+impl TableName {
+    /// Reads `table` or `schema.table`.
+    pub fn parse(text: &str) -> Self {
+        match text.split_once('.') {
+            Some((schema, table)) => TableName { schema: Some(schema.to_owned()), table: table.to_owned() },
+            None => TableName { schema: None, table: text.to_owned() },
+        }
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(f, "{schema}.{}", self.table),
+            None => f.write_str(&self.table),
+        }
+    }
+}
+
+/// A table as the catalogue describes it.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: TableName,
+    /// Its columns, in the order of the table.
+    pub columns: Vec<Column>,
+    /// The columns of each unique index without a condition, the primary key among them.
+    pub unique_keys: Vec<Vec<String>>,
+    /// Why rows in it cannot be part of a transaction (`MyISAM`), if they cannot.
+    pub not_transactional: Option<String>,
+}
+
+impl Table {
+    /// The column called `name`.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+/// A column as the catalogue describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// The type in the database's own words, for messages.
+    pub sql_type: String,
+    /// The type's quoted name without a length, for casts from text (PostgreSQL; empty elsewhere). A cast to a type
+    /// *with* a length would cut silently.
+    pub cast_type: String,
+    /// What values it takes.
+    pub kind: ColumnKind,
+    /// Whether it may be NULL.
+    pub nullable: bool,
+    /// Whether the database fills it when it is left out.
+    pub has_default: bool,
+    /// Whether the database computes it always, so that nobody may write it.
+    pub generated: bool,
+}
+
+/// What values a column takes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColumnKind {
+    /// `true` and `false`
+    Bool,
+    /// Whole numbers from `min` to `max`.
+    Int {
+        /// Least value.
+        min: i128,
+        /// Greatest value.
+        max: i128,
+        /// Whether the database writes booleans as 0 and 1 into this type.
+        takes_bool: bool,
+    },
+    /// Binary floating point of 64 bits, or 32 (`single`).
+    Float {
+        /// Of 32 bits.
+        single: bool,
+    },
+    /// Exact decimals.
+    Decimal {
+        /// All digits; `None` is no limit.
+        precision: Option<u32>,
+        /// Digits after the point.
+        scale: Option<u32>,
+    },
+    /// Text of at most so many characters.
+    Text {
+        /// Characters; `None` is the database's own limit.
+        max_chars: Option<u64>,
+    },
+    /// Bytes.
+    Bytes,
+    /// JSON.
+    Json,
+    /// UUID.
+    Uuid,
+    /// Day without time.
+    Date,
+    /// Time without day.
+    Time,
+    /// Day and time, in UTC.
+    Timestamp {
+        /// Digits of a second's fraction, 0 to 6; what is finer is cut off.
+        fraction_digits: u32,
+    },
+    /// Any other type: the database reads the value from its text.
+    Other,
+}
+
+/// What the writers need to know of the target table.
+#[derive(Clone, Debug)]
+pub struct TablePlan {
+    /// The table.
+    pub table: TableName,
+    /// The mapped columns, in the order of every row.
+    pub columns: Vec<Column>,
+    /// Which of them identify a row.
+    pub key: Vec<usize>,
+}
+
+/// A value on its way to a column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// NULL
+    Null,
+    /// Boolean.
+    Bool(bool),
+    /// Whole number.
+    Int(i64),
+    /// Whole number over [`i64::MAX`].
+    UInt(u64),
+    /// Binary floating point, always finite.
+    Float(f64),
+    /// Text, and every type that the database reads from text: decimals, UUID, JSON, dates, times.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// Day and time in UTC.
+    Timestamp(NaiveDateTime),
+}
+
+impl Value {
+    /// Appends a form in which equal values are equal bytes and no two values run into each other.
+    pub fn key_bytes(&self, out: &mut Vec<u8>) {
+        let mut tagged = |tag: u8, bytes: &[u8]| {
+            out.push(tag);
+            out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+            out.extend_from_slice(bytes);
+        };
+        match self {
+            Value::Null => tagged(0, &[]),
+            Value::Bool(value) => tagged(1, &[u8::from(*value)]),
+            Value::Int(value) => tagged(2, &value.to_be_bytes()),
+            Value::UInt(value) => tagged(3, &value.to_be_bytes()),
+            Value::Float(value) => tagged(4, &value.to_bits().to_be_bytes()),
+            Value::Text(value) => tagged(5, value.as_bytes()),
+            Value::Bytes(value) => tagged(6, value),
+            Value::Timestamp(value) => tagged(7, &value.and_utc().timestamp_micros().to_be_bytes()),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests against real servers.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness_selftest;
+#[allow(dead_code, reason = "the harness offers more than each state of the tests uses")]
+mod support;

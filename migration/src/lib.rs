@@ -4,6 +4,7 @@
 //! of an application that shares the database.
 
 pub use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::DbBackend;
 
 mod m20261123_000001_create_write_behind_checkpoint;
 mod m20261123_000002_create_write_behind_dead_letter;
@@ -38,13 +39,13 @@ impl MigratorTrait for ExampleMigrator {
     }
 }
 
-/// A table of ours. On MySQL names are compared byte by byte, as Redis does, and the engine must have transactions.
-fn bookkeeping_table(name: &'static str) -> TableCreateStatement {
-    Table::create()
-        .table(name)
-        .if_not_exists()
-        .engine("InnoDB")
-        .character_set("utf8mb4")
-        .collate("utf8mb4_bin")
-        .to_owned()
+/// A new table. On MySQL it gets an engine with transactions, and compares names byte by byte, as Redis does.
+fn new_table(manager: &SchemaManager, name: &'static str) -> TableCreateStatement {
+    let mut table = Table::create();
+    table.table(name).if_not_exists();
+    // The options are MySQL's alone, but the builders of the others would print them too.
+    if manager.get_database_backend() == DbBackend::MySql {
+        table.engine("InnoDB").character_set("utf8mb4").collate("utf8mb4_bin");
+    }
+    table
 }

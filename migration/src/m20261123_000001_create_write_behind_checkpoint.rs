@@ -1,6 +1,6 @@
 use sea_orm_migration::prelude::*;
 
-use crate::bookkeeping_table;
+use crate::new_table;
 
 const TABLE: &str = "write_behind_checkpoint";
 
@@ -10,7 +10,7 @@ pub struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let table = bookkeeping_table(TABLE)
+        let table = new_table(manager, TABLE)
             .col(ColumnDef::new("pipeline").string_len(64).not_null())
             .col(ColumnDef::new("stream").string_len(255).not_null())
             .col(ColumnDef::new("lane").integer().not_null())

@@ -1,7 +1,7 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
 
-use crate::bookkeeping_table;
+use crate::new_table;
 
 const TABLE: &str = "write_behind_dead_letter";
 const ENTRY_INDEX: &str = "write_behind_dead_letter_entry";
@@ -18,7 +18,7 @@ impl MigrationTrait for Migration {
             _ => ColumnType::Text,
         };
         let long_text = |name: &'static str| ColumnDef::new_with_type(name, long_text.clone());
-        let table = bookkeeping_table(TABLE)
+        let table = new_table(manager, TABLE)
             .col(ColumnDef::new("id").big_integer().not_null().auto_increment().primary_key())
             .col(ColumnDef::new("pipeline").string_len(64).not_null())
             .col(ColumnDef::new("stream").string_len(255).not_null())

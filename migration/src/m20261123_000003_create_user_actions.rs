@@ -1,5 +1,7 @@
 use sea_orm_migration::prelude::*;
 
+use crate::new_table;
+
 const TABLE: &str = "user_actions";
 
 #[derive(DeriveMigrationName)]
@@ -8,10 +10,7 @@ pub struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let table = Table::create()
-            .table(TABLE)
-            .if_not_exists()
-            .engine("InnoDB")
+        let table = new_table(manager, TABLE)
             .col(ColumnDef::new("user_id").string_len(50))
             .col(ColumnDef::new("action").string_len(50))
             .col(ColumnDef::new("ts").date_time())

@@ -58,6 +58,8 @@ pub struct StreamGroup {
     arbiters: Vec<Arbiter>,
     reader: Addr<StreamReader>,
     progress: Vec<(String, Progress)>,
+    /// An actor ends when nobody holds its address: these must not end before the reader has told why it did.
+    _others: (Vec<Addr<Transformer>>, Vec<Addr<RdbmsWriter>>),
 }
 
 /// Finds out all that a generation begins with: the table, the mapping, the server's abilities, the checkpoint.
@@ -160,7 +162,8 @@ impl StreamGroup {
         let reader = group.reader(io, &prepared, transformers.clone());
         writers.iter().for_each(|writer| writer.do_send(rdbms_writer::ReaderIs(reader.clone())));
         transformers.iter().for_each(|transformer| transformer.do_send(transformer::ReaderIs(reader.clone())));
-        StreamGroup { arbiters: group.arbiters, reader, progress: group.progress }
+        let _others = (transformers, writers);
+        StreamGroup { arbiters: group.arbiters, reader, progress: group.progress, _others }
     }
 
     /// Asks the group to read no more and to end when everything is committed.

@@ -355,7 +355,7 @@ impl Handler<StreamOpened> for MetricsActor {
 impl Handler<BatchCommitted> for MetricsActor {
     type Result = ();
 
-    fn handle(&mut self, message: BatchCommitted, _: &mut Context<Self>) {
+    fn handle(&mut self, message: BatchCommitted, context: &mut Context<Self>) {
         let BatchCommitted { entity, lane, span, totals, applied, dead, took, committed_ms } = message;
         self.start.stats.committed(&entity, totals, &applied, committed_ms);
         let Some(stream) = self.streams.get_mut(&entity) else { return };
@@ -377,6 +377,10 @@ impl Handler<BatchCommitted> for MetricsActor {
                 dead.iter().for_each(|(id, why)| self.note(subject.dead(&failed, &id.to_string(), &why.into())));
             }
             DeadLetters::InDatabase => self.read_back.push((entity, lane, span)),
+        }
+        // The interval is for quiet times; a full buffer would have to drop entries.
+        if self.log_entries.len() >= self.start.settings.log_buffer_max / 2 {
+            self.publish_due(context);
         }
     }
 }

@@ -34,6 +34,9 @@ pub fn text(value: &str, column: &Column) -> Result<Value, Rejection> {
             "false" | "0" => Ok(Value::Bool(false)),
             _ => Err(wrong()),
         },
+        ColumnKind::Int { takes_bool: true, .. } if value == "true" || value == "false" => {
+            Ok(Value::Int(i64::from(value == "true")))
+        }
         ColumnKind::Int { .. } | ColumnKind::Float { .. } | ColumnKind::Decimal { .. } => {
             if is_number(value) { from_number(value, column) } else { Err(wrong()) }
         }
@@ -273,6 +276,7 @@ mod tests {
             (json!("-7"), int(), Value::Int(-7)),
             (json!(u64::MAX), unsigned(), Value::UInt(u64::MAX)),
             (json!(true), unsigned(), Value::Int(1)),
+            (json!("true"), unsigned(), Value::Int(1)),
             (json!(true), ColumnKind::Bool, Value::Bool(true)),
             (json!("0"), ColumnKind::Bool, Value::Bool(false)),
             (number("0.1"), ColumnKind::Float { single: false }, Value::Float(0.1)),
@@ -308,6 +312,7 @@ mod tests {
             (json!("inf"), ColumnKind::Float { single: false }, WrongType),
             (json!(""), int(), WrongType),
             (json!(true), int(), WrongType),
+            (json!("true"), int(), WrongType),
             (json!([1]), int(), WrongType),
             (json!({"a": 1}), ColumnKind::Text { max_chars: None }, WrongType),
             (number("1e999"), ColumnKind::Float { single: false }, OutOfRange),

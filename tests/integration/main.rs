@@ -4,3 +4,8 @@
 mod harness_selftest;
 #[allow(dead_code, reason = "the harness offers more than each state of the tests uses")]
 mod support;
+mod killed;
+mod original_demo;
+mod rows_match_model;
+#[allow(dead_code, reason = "each test takes its part")]
+mod workload;

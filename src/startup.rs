@@ -7,15 +7,15 @@ use migration::{Migrator, MigratorTrait};
 use slog::{Logger, info, warn};
 use tokio::time::Instant;
 
-use crate::actors::stream_group::compile;
 use crate::error::PipelineError;
-use crate::settings::Settings;
-use crate::sink::{ErrorClass, SqlError, Target};
+use crate::mapping::Mapping;
+use crate::settings::{Settings, StreamSettings};
+use crate::sink::{ErrorClass, SqlError, Target, catalogue};
 use crate::stream::capabilities::Capabilities;
 use crate::stream::connection::RedisClient;
 use crate::stream::failure::RedisFailure;
-use crate::supervision::exit::ExitReason;
 use crate::supervision::retry::Waits;
+use crate::table::TableName;
 
 /// All that the actors need to begin.
 pub struct Ready {
@@ -75,7 +75,8 @@ pub async fn connect_target(settings: &Settings) -> Result<Target, PipelineError
 
 /// Makes the bookkeeping tables, or, with `rdbms.migrate_on_start: false`, sees that they are there.
 async fn ready_tables(settings: &Settings, target: &Target, log: &Logger) -> Result<(), PipelineError> {
-    let pending = Migrator::get_pending_migrations(target.db()).await;
+    // Read only: a user who may not create tables must come through where they are there.
+    let pending = Migrator::get_pending_migrations_read_only(target.db()).await;
     let address = settings.rdbms.address();
     let with_advice = |error: sea_orm::DbErr| {
         let error = SqlError::from(error);
@@ -121,14 +122,38 @@ pub async fn migrate(target: &Target) -> Result<(), sea_orm::DbErr> {
 pub async fn check_mappings(settings: &Settings, target: &Target) -> Result<(), PipelineError> {
     let mut problems = Vec::new();
     for stream in &settings.streams {
-        match compile(target, stream).await {
+        match compile_mapping(target, stream).await {
             Ok(Ok(_)) => {}
             Ok(Err(found)) => problems.extend(found),
-            Err(ExitReason::Configuration(text)) => problems.push(format!("streams.{}.table: {text}", stream.entity)),
-            Err(reason) => return Err(PipelineError::Unavailable(reason.to_string())),
+            Err(error) if error.class == ErrorClass::Configuration => {
+                problems.push(format!("streams.{}.table: {error}", stream.entity));
+            }
+            Err(error) => return Err(PipelineError::Unavailable(error.to_string())),
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(PipelineError::Configuration(problems.join("\n"))) }
+}
+
+/// Reads the table's catalogue and compiles the mapping; the inner error lists every problem of the settings.
+///
+/// # Errors
+/// The catalogue could not be read.
+pub async fn compile_mapping(
+    target: &Target,
+    stream: &StreamSettings,
+) -> Result<Result<Mapping, Vec<String>>, SqlError> {
+    let name = TableName::parse(&stream.table);
+    Ok(match catalogue::read(target.db(), &name).await? {
+        Some(table) => Mapping::compile(stream, &table, target.kind()),
+        None => Err(vec![missing_table(stream)]),
+    })
+}
+
+fn missing_table(stream: &StreamSettings) -> String {
+    let StreamSettings { entity, table, .. } = stream;
+    let is_example = table == "user_actions";
+    let hint = if is_example { ", or make the shipped example's with `pipeline migrate up --example`" } else { "" };
+    format!("streams.{entity}.table: there is no table `{table}`: create it, or name another{hint}")
 }
 
 /// Waits for what can come right by itself.

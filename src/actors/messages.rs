@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use actix::Message;
+use actix::{Message, Recipient};
 
 use crate::batch::MappedBatch;
 use crate::event::{Entry, Rejection, StreamId};
@@ -52,6 +52,11 @@ pub struct Committed {
     /// The credits, in bytes.
     pub bytes: usize,
 }
+
+/// The group to Transformer and RdbmsWriter, before any batch: this is who hears what flows back against the data.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Feedback<M: Message<Result = ()> + Send + 'static>(pub Recipient<M>);
 
 /// Supervisor to StreamReader: read no more, and stop when everything handed out is committed.
 #[derive(Debug, Message)]

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::fut::wrap_future;
-use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler};
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient};
 use slog::{Logger, debug, info, warn};
 
-use super::messages::{BatchCommitted, Committed, DeadLetters, LaneBatch};
+use super::messages::{BatchCommitted, Committed, DeadLetters, Feedback, LaneBatch};
 use super::metrics::MetricsActor;
-use super::stream_reader::StreamReader;
 use crate::batch::{MappedBatch, PendingBatches};
 use crate::event::StreamId;
 use crate::settings::RdbmsSettings;
@@ -50,15 +49,11 @@ pub struct RdbmsWriter {
     /// Absent before the first batch, after an error, and while a transaction is under way.
     applier: Option<Applier>,
     busy: bool,
-    reader: Option<Addr<StreamReader>>,
+    /// Told of every commit; set before any batch comes.
+    reader: Option<Recipient<Committed>>,
     metrics: Addr<MetricsActor>,
     last_words: LastWords,
 }
-
-/// Supervisor to RdbmsWriter: this is the group's reader.
-#[derive(actix::Message)]
-#[rtype(result = "()")]
-pub struct ReaderIs(pub Addr<StreamReader>);
 
 /// What stays the same while a writer lives.
 struct Task {
@@ -193,6 +188,8 @@ async fn commit(
         };
         warn!(task.log, "database failed, trying again"; "error" => %error, "wait_ms" => wait.as_millis() as u64,
             "after" => %batch.span.after, "events" => batch.events.len());
+        // Waiting is work that goes on: only a try itself can hang.
+        task.progress.working();
         tokio::time::sleep(wait).await;
     }
 }
@@ -256,10 +253,10 @@ impl Actor for RdbmsWriter {
     type Context = Context<Self>;
 }
 
-impl Handler<ReaderIs> for RdbmsWriter {
+impl Handler<Feedback<Committed>> for RdbmsWriter {
     type Result = ();
 
-    fn handle(&mut self, message: ReaderIs, _: &mut Context<Self>) {
+    fn handle(&mut self, message: Feedback<Committed>, _: &mut Context<Self>) {
         self.reader = Some(message.0);
     }
 }

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Context};
+use actix::{Actor, Addr, Context, Recipient};
 use actix_rt::Arbiter;
 use slog::{Logger, error, info, o, warn};
 
-use super::messages::{ActorExited, Drain};
+use super::messages::{ActorExited, Drain, Feedback};
 use super::metrics::MetricsActor;
-use super::rdbms_writer::{self, RdbmsWriter, RdbmsWriterStart};
+use super::rdbms_writer::{RdbmsWriter, RdbmsWriterStart};
 use super::stream_reader::{StreamReader, StreamReaderStart};
-use super::supervisor::Supervisor;
-use super::transformer::{self, Transformer, TransformerStart};
+use super::transformer::{Transformer, TransformerStart};
 use crate::mapping::Mapping;
 use crate::settings::{Settings, StartId, StreamSettings, WriteMode};
 use crate::sink::checkpoint::{self, Position};
-use crate::sink::{ErrorClass, LaneIdentity, SqlError, Target, catalogue};
+use crate::sink::{ErrorClass, LaneIdentity, SqlError, Target};
+use crate::startup::compile_mapping;
 use crate::stream::capabilities::Capabilities;
 use crate::stream::connection::RedisClient;
 use crate::stream::failure::RedisFailure;
@@ -24,7 +24,6 @@ use crate::stream::reader::stream_info;
 use crate::supervision::cell;
 use crate::supervision::exit::{ExitReason, LastWords};
 use crate::supervision::progress::Progress;
-use crate::table::TableName;
 
 /// What all groups share.
 #[derive(Clone)]
@@ -69,9 +68,8 @@ pub struct StreamGroup {
 pub async fn prepare(shared: &Shared, stream: &StreamSettings, log: &Logger) -> Result<Prepared, ExitReason> {
     let mut connection = shared.redis.multiplexed().await.map_err(of_redis)?;
     let json_available = Capabilities::detect(&mut connection).await.map_err(of_redis)?.json;
-    let mapping = compile(&shared.target, stream).await?.map_err(|problems| {
-        ExitReason::Configuration(problems.join("; "))
-    })?;
+    let mapping = compile_mapping(&shared.target, stream).await.map_err(of_database)?;
+    let mapping = mapping.map_err(|problems| ExitReason::Configuration(problems.join("; ")))?;
     let lanes = usable_lanes(stream, &mapping, log);
     let info = stream_info(&mut connection, &stream.stream_name).await.map_err(of_redis)?;
     let newest = info.map(|info| info.last_generated_id);
@@ -101,20 +99,6 @@ pub async fn prepare(shared: &Shared, stream: &StreamSettings, log: &Logger) -> 
     Ok(Prepared { mapping: Arc::new(mapping), json_available, positions, align })
 }
 
-/// Reads the table's catalogue and compiles the mapping; the inner error lists every problem of the settings.
-pub async fn compile(target: &Target, stream: &StreamSettings) -> Result<Result<Mapping, Vec<String>>, ExitReason> {
-    let name = TableName::parse(&stream.table);
-    Ok(match catalogue::read(target.db(), &name).await.map_err(of_database)? {
-        Some(table) => Mapping::compile(stream, &table, target.kind()),
-        None => Err(vec![missing_table(stream)]),
-    })
-}
-
-fn missing_table(stream: &StreamSettings) -> String {
-    let hint = if stream.table == "user_actions" { ", or make the shipped example's with `pipeline migrate up --example`" } else { "" };
-    format!("streams.{}.table: there is no table `{}`: create it, or name another{hint}", stream.entity, stream.table)
-}
-
 /// Lanes are by document key. Where rows are keyed by something else, two lanes could meet in one row.
 fn usable_lanes(stream: &StreamSettings, mapping: &Mapping, log: &Logger) -> u32 {
     let rows_could_meet = stream.mode == WriteMode::Upsert && !mapping.key_is_document_key();
@@ -139,17 +123,17 @@ fn of_database(error: SqlError) -> ExitReason {
 }
 
 impl StreamGroup {
-    /// Starts a generation. Every actor's end is told to the supervisor.
+    /// Starts a generation. Every actor's end is told to `on_exit`.
     pub fn start(
         shared: &Shared,
         stream: &StreamSettings,
         generation: u64,
         prepared: Prepared,
-        supervisor: &Addr<Supervisor>,
+        on_exit: &Recipient<ActorExited>,
         log: &Logger,
     ) -> StreamGroup {
         let mut group =
-            Builder { shared, stream, generation, supervisor, log, arbiters: Vec::new(), progress: Vec::new() };
+            Builder { shared, stream, generation, on_exit, log, arbiters: Vec::new(), progress: Vec::new() };
         let lanes = prepared.positions.len() as u32;
         // Reader and writers wait for others most of the time and share a thread; each transformer has its own.
         let io = group.arbiter();
@@ -160,8 +144,8 @@ impl StreamGroup {
         let transformers: Vec<Addr<Transformer>> =
             (0..stream.transformers).map(|number| group.transformer(number, &prepared, &writers)).collect();
         let reader = group.reader(io, &prepared, transformers.clone());
-        writers.iter().for_each(|writer| writer.do_send(rdbms_writer::ReaderIs(reader.clone())));
-        transformers.iter().for_each(|transformer| transformer.do_send(transformer::ReaderIs(reader.clone())));
+        writers.iter().for_each(|writer| writer.do_send(Feedback(reader.clone().recipient())));
+        transformers.iter().for_each(|transformer| transformer.do_send(Feedback(reader.clone().recipient())));
         let _others = (transformers, writers);
         StreamGroup { arbiters: group.arbiters, reader, progress: group.progress, _others }
     }
@@ -193,7 +177,7 @@ struct Builder<'a> {
     shared: &'a Shared,
     stream: &'a StreamSettings,
     generation: u64,
-    supervisor: &'a Addr<Supervisor>,
+    on_exit: &'a Recipient<ActorExited>,
     log: &'a Logger,
     arbiters: Vec<Arbiter>,
     progress: Vec<(String, Progress)>,
@@ -290,10 +274,10 @@ impl Builder<'_> {
         last_words: LastWords,
         factory: impl FnOnce(&mut Context<A>) -> A + Send + 'static,
     ) -> Addr<A> {
-        let supervisor = self.supervisor.clone();
+        let on_exit = self.on_exit.clone();
         let (entity, generation) = (self.stream.entity.clone(), self.generation);
         cell::start(&self.arbiters[arbiter].handle(), last_words, factory, move |reason| {
-            supervisor.do_send(ActorExited { entity, generation, actor, reason });
+            on_exit.do_send(ActorExited { entity, generation, actor, reason });
         })
     }
 }

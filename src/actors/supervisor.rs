@@ -79,9 +79,9 @@ impl Supervisor {
         let opened = StreamOpened { entity: entity.to_owned(), positions: prepared.positions.clone() };
         self.shared.metrics.do_send(opened);
         let log = stream.log.new(o!("generation" => stream.generation));
-        let supervisor = context.address();
+        let on_exit = context.address().recipient();
         let group =
-            StreamGroup::start(&self.shared, &stream.settings, stream.generation, prepared, &supervisor, &log);
+            StreamGroup::start(&self.shared, &stream.settings, stream.generation, prepared, &on_exit, &log);
         stream.state = State::Running(group);
         stream.strategy.started(self.began.elapsed());
     }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use actix::fut::wrap_future;
-use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler};
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient};
 
-use super::messages::{DocumentsFetched, EntryBatch, LaneBatch};
+use super::messages::{DocumentsFetched, EntryBatch, Feedback, LaneBatch};
 use super::rdbms_writer::RdbmsWriter;
-use super::stream_reader::StreamReader;
 use crate::batch::{MappedBatch, MappedEvent};
 use crate::decode::{Decoded, Located, decode};
 use crate::event::{Document, Entry, Rejection};
@@ -46,7 +45,7 @@ pub struct Transformer {
     mapping: Arc<Mapping>,
     writers: Vec<Addr<RdbmsWriter>>,
     /// Told of the weight of documents; set once the reader is there.
-    reader: Option<Addr<StreamReader>>,
+    reader: Option<Recipient<DocumentsFetched>>,
     /// Absent while a fetch is under way: it takes it along.
     source: Option<Source>,
     last_words: LastWords,
@@ -59,11 +58,6 @@ struct Source {
     connection: Option<RedisConnection>,
     fetcher: DocumentFetcher,
 }
-
-/// Supervisor to Transformer: this is the group's reader.
-#[derive(actix::Message)]
-#[rtype(result = "()")]
-pub struct ReaderIs(pub Addr<StreamReader>);
 
 /// An entry that was decoded, or could not be.
 type DecodedEntry = (Entry, Result<Decoded, Rejection>);
@@ -166,10 +160,10 @@ impl Actor for Transformer {
     type Context = Context<Self>;
 }
 
-impl Handler<ReaderIs> for Transformer {
+impl Handler<Feedback<DocumentsFetched>> for Transformer {
     type Result = ();
 
-    fn handle(&mut self, message: ReaderIs, _: &mut Context<Self>) {
+    fn handle(&mut self, message: Feedback<DocumentsFetched>, _: &mut Context<Self>) {
         self.reader = Some(message.0);
     }
 }

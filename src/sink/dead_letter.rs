@@ -68,7 +68,8 @@ fn row(lane: &LaneIdentity, event: &MappedEvent, why: &Rejection) -> [Value; COL
         field(&lane.fields.key),
         field(&lane.fields.op),
         text(&entry_json(&event.entry, &lane.fields)),
-        optional(document_text(&event.document)),
+        // What could not even be decoded still keeps its payload.
+        document_text(&event.document).map_or_else(|| field(&lane.fields.payload), Value::Text),
         text(why.class.name()),
         optional(why.column.clone()),
         text(&why.message.replace('\0', "\u{fffd}")),

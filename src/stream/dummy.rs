@@ -3,8 +3,8 @@
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 
-/// The entity that [`UserAction`]s belong to: `streams.user_actions` in the settings.
-pub const ENTITY: &str = "user_actions";
+/// The entity that [`UserAction`]s belong to: `streams.user_action` in the settings.
+pub const ENTITY: &str = "user_action";
 
 /// What users do.
 pub const ACTIONS: [&str; 10] = [
@@ -26,8 +26,8 @@ pub const USERS: u64 = 1000;
 /// One thing that a user did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UserAction {
-    /// Who: 1 to [`USERS`].
-    pub user_id: u64,
+    /// Who: `user-0001` to `user-1000`, the last being [`USERS`].
+    pub user_id: String,
     /// What: one of [`ACTIONS`].
     pub action: &'static str,
     /// When: ISO 8601 in UTC with milliseconds.
@@ -45,7 +45,7 @@ pub fn user_action(seed: u64, index: u64) -> UserAction {
     let time = i64::try_from(millis).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default();
     let action = usize::try_from((chance >> 16) % ACTIONS.len() as u64).unwrap_or_default();
     UserAction {
-        user_id: 1 + (chance >> 32) % USERS,
+        user_id: format!("user-{:04}", 1 + (chance >> 32) % USERS),
         action: ACTIONS[action],
         timestamp: time.to_rfc3339_opts(SecondsFormat::Millis, true),
     }
@@ -75,8 +75,9 @@ mod tests {
         let actions: Vec<_> = (0..5_000).map(|index| user_action(0, index)).collect();
         assert!(actions.windows(2).all(|pair| pair[0].timestamp < pair[1].timestamp));
         assert_eq!(actions.iter().map(|action| action.action).collect::<HashSet<_>>().len(), ACTIONS.len());
-        assert!(actions.iter().map(|action| action.user_id).collect::<HashSet<_>>().len() > 900);
-        assert!(actions.iter().all(|action| (1..=USERS).contains(&action.user_id)));
+        assert!(actions.iter().map(|action| action.user_id.as_str()).collect::<HashSet<_>>().len() > 900);
+        let number = |action: &UserAction| action.user_id.strip_prefix("user-").and_then(|number| number.parse().ok());
+        assert!(actions.iter().all(|action| number(action).is_some_and(|number: u64| (1..=USERS).contains(&number))));
     }
 
     #[test]

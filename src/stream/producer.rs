@@ -128,21 +128,28 @@ impl Producer {
     ///
     /// The first [`ProduceError`]; nothing is sent after the round trip in which it came.
     pub async fn insert_dummy_user_actions(&mut self, count: usize) -> Result<Vec<Receipt>, ProduceError> {
-        /// Any will do; it is fixed so that demonstrations can be compared.
-        const SEED: u64 = 0;
         let mut receipts = Vec::with_capacity(count);
         while receipts.len() < count {
             let size = (count - receipts.len()).min(WRITES_PER_ROUND_TRIP);
-            let mut writes = Vec::with_capacity(size);
-            for _ in 0..size {
-                writes.push(Write::insert(&dummy::user_action(SEED, self.dummies))?);
-                self.dummies += 1;
-            }
-            for result in self.write_all(dummy::ENTITY, writes, self.durability).await {
+            for result in self.insert_dummies(dummy::ENTITY, size).await {
                 receipts.push(result?);
             }
         }
         Ok(receipts)
+    }
+
+    /// Inserts `count` made-up user actions into any `entity`, with the durability of the settings. Gives one result
+    /// for each, as [`Producer::write_all`]; a later call goes on where this ended.
+    pub async fn insert_dummies(&mut self, entity: &str, count: usize) -> Vec<Result<Receipt, ProduceError>> {
+        /// Any will do; it is fixed so that demonstrations can be compared.
+        const SEED: u64 = 0;
+        let begin = self.dummies;
+        self.dummies += count as u64;
+        let writes = (begin..self.dummies).map(|index| Write::insert(&dummy::user_action(SEED, index)));
+        match writes.collect() {
+            Ok(writes) => self.write_all(entity, writes, self.durability).await,
+            Err(error) => vec![Err(error)],
+        }
     }
 
     /// Does one write.

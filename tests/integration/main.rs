@@ -4,7 +4,9 @@
 mod harness_selftest;
 #[allow(dead_code, reason = "the harness offers more than each state of the tests uses")]
 mod support;
+mod bad_events;
 mod killed;
+mod lanes_and_owners;
 mod original_demo;
 mod rows_match_model;
 #[allow(dead_code, reason = "each test takes its part")]

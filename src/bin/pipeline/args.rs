@@ -2,7 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::dead_letters::DeadLettersArgs;
+use crate::demo::DemoArgs;
+use crate::generate::GenerateArgs;
+use crate::insert::InsertArgs;
+use crate::metrics::MetricsArgs;
+use crate::migrate::MigrateArgs;
 
 /// Writes JSON documents behind from Redis Streams to PostgreSQL, MySQL/MariaDB or SQLite: once, in order, and soon.
 #[derive(Debug, Parser)]
@@ -21,14 +29,58 @@ pub struct Args {
 pub enum Command {
     /// Write behind until SIGTERM or SIGINT (the default)
     Run,
+    /// Show the pipeline at work: a private Redis, an SQLite file, sample user actions, and a comparison in the end
+    #[command(long_about = DEMO)]
+    Demo(DemoArgs),
+    /// Say all that is right and wrong with the settings, Redis, the database and the mappings; changes nothing
+    #[command(after_help = CHECK)]
+    Check,
+    /// Create or drop the bookkeeping tables, or the table of the example
+    Migrate(MigrateArgs),
+    /// Write made-up user actions to Redis
+    Generate(GenerateArgs),
+    /// Write one JSON document to Redis: insert, update, upsert or delete
+    Insert(InsertArgs),
+    /// Print the counters in Redis
+    Metrics(MetricsArgs),
+    /// List the events that could not be written, or show one
+    DeadLetters(DeadLettersArgs),
 }
+
+/// Ends the process as clap does when arguments are wrong in themselves, for what clap cannot see.
+pub fn wrong_arguments(subcommand: &str, message: &str) -> ! {
+    let mut command = Args::command();
+    command.build();
+    match command.find_subcommand_mut(subcommand) {
+        Some(subcommand) => subcommand.error(ErrorKind::ValueValidation, message).exit(),
+        None => command.error(ErrorKind::ValueValidation, message).exit(),
+    }
+}
+
+const CHECK: &str = "Each server is connected to once, without waiting for app.startup_timeout_sec. A line begins with `ok`, with `note` (no \
+fault), with `warning` (it runs, but data is in danger), or with `wrong`. Nothing is created: tables that `run` would \
+create are a note.
+
+Exit codes: 0 nothing is wrong, 78 settings, credentials, rights or tables are wrong, 69 a server cannot be reached \
+(78 if both).";
+
+const DEMO: &str = "\
+Show the pipeline at work.
+
+Starts a Redis server of its own (with an append-only file, on a free port of 127.0.0.1), inserts sample user actions \
+while the pipeline writes them behind to an SQLite file, and compares in the end what Redis holds with what the table \
+holds: any difference is an error (exit code 1). Ctrl-C stops inserting, finishes what is in flight and ends Redis \
+(exit code 130); a second one ends everything at once.
+
+It uses its own settings, which it writes to pipeline.yaml in its folder: neither --config nor the PIPELINE__ variables \
+count, except those of the log, PIPELINE__LOG__LEVEL=info for instance. No other Redis or database is touched.";
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or drained after SIGTERM or SIGINT
   1    what was asked does not hold: the demo found a difference, a write did not become durable
   2    wrong arguments
-  69   Redis or the database could not be reached in time (app.startup_timeout_sec)
+  69   Redis or the database could not be reached in time (app.startup_timeout_sec); no redis-server for the demo
   70   gave up: a stream failed more often than supervisor.max_restarts allows
   78   settings, credentials, rights or tables are not as they must be
-  130  a second signal ended a drain";
+  130  a second signal ended a drain, or a signal ended the demo";

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use migration::{Migration, MigrationStatus, MigratorTrait};
+use migration::{MigrationName, MigratorTrait};
 use sea_orm::DbErr;
 use write_behind::error::PipelineError;
 use write_behind::settings::{RdbmsKind, RdbmsSettings, Settings};
@@ -27,10 +27,13 @@ pub async fn connect_existing(settings: &Settings) -> Result<Target, PipelineErr
     }
 }
 
-/// The migrations of `M` with whether they are applied. Creates nothing.
+/// The migrations of `M`, in the order in which they are applied, with whether they are. Creates nothing.
 pub async fn migrations<M: MigratorTrait>(target: &Target, settings: &Settings) -> Result<Migrations, PipelineError> {
-    let found = M::get_migration_with_status_read_only(target.db()).await;
-    found.map(Migrations).map_err(|error| failed(settings, "the state of the migrations cannot be read", error))
+    let pending = M::get_pending_migrations_read_only(target.db()).await;
+    let pending = pending.map_err(|error| failed(settings, "the state of the migrations cannot be read", error))?;
+    let all = M::migrations();
+    let is_pending = |name: &str| pending.iter().any(|migration| migration.name() == name);
+    Ok(Migrations(all.iter().map(|one| (one.name().to_owned(), !is_pending(one.name()))).collect()))
 }
 
 /// What went wrong while `doing` something with the database.
@@ -43,26 +46,21 @@ pub fn failed(settings: &Settings, doing: &str, error: DbErr) -> PipelineError {
     }
 }
 
-/// Migrations and their state.
-pub struct Migrations(Vec<Migration>);
+/// Names of migrations, with whether they are applied.
+pub struct Migrations(pub Vec<(String, bool)>);
 
 impl Migrations {
-    /// Names of the applied ones.
+    /// The applied ones.
     pub fn applied(&self) -> Vec<&str> {
-        self.named(MigrationStatus::Applied)
+        self.where_applied_is(true)
     }
 
-    /// Names of the pending ones.
+    /// The pending ones.
     pub fn pending(&self) -> Vec<&str> {
-        self.named(MigrationStatus::Pending)
+        self.where_applied_is(false)
     }
 
-    /// Names and states, in the order in which they are applied.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.0.iter().map(|migration| (migration.name(), migration.status() == MigrationStatus::Applied))
-    }
-
-    fn named(&self, status: MigrationStatus) -> Vec<&str> {
-        self.0.iter().filter(|migration| migration.status() == status).map(Migration::name).collect()
+    fn where_applied_is(&self, wanted: bool) -> Vec<&str> {
+        self.0.iter().filter(|(_, applied)| *applied == wanted).map(|(name, _)| name.as_str()).collect()
     }
 }

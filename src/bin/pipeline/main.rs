@@ -1,11 +1,24 @@
 //! The command line: arguments in, exit code out. Each subcommand has a file.
 
 mod args;
+mod check;
+mod database;
+mod dead_letters;
+mod demo;
+mod failure;
+mod generate;
+mod insert;
+mod metrics;
+mod migrate;
+mod output;
 mod run;
+mod runtime;
+mod signals;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use slog::Logger;
 use write_behind::error::PipelineError;
 use write_behind::logging;
 use write_behind::settings::{Layers, Settings};
@@ -15,20 +28,42 @@ use args::{Args, Command};
 fn main() -> ExitCode {
     let args = Args::parse();
     match execute(args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             for line in error.to_string().lines() {
-                eprintln!("error: {line}");
+                output::remark(format_args!("error: {line}"));
             }
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-fn execute(args: Args) -> Result<(), PipelineError> {
-    let settings = Settings::load(&Layers::from_process(args.config))?;
-    let (log, _guard) = logging::start(&settings.log);
+fn execute(args: Args) -> Result<ExitCode, PipelineError> {
+    let mut layers = Layers::from_process(args.config.clone());
     match args.command.unwrap_or(Command::Run) {
-        Command::Run => run::run(settings, log),
+        // It makes settings of its own.
+        Command::Demo(demo) => demo::demo(&demo, args.config.is_some()),
+        Command::Run => with_settings(&layers, run::run),
+        Command::Check => check::check(&layers).map(|()| ExitCode::SUCCESS),
+        Command::Migrate(args) => with_settings(&layers, |settings, _| migrate::migrate(&args, &settings)),
+        Command::Generate(args) => with_settings(&layers, |settings, _| generate::generate(&args, &settings)),
+        Command::Insert(args) => {
+            args.lay_over(&mut layers);
+            with_settings(&layers, |settings, _| insert::insert(args, &settings))
+        }
+        Command::Metrics(args) => with_settings(&layers, |settings, _| metrics::metrics(&args, &settings)),
+        Command::DeadLetters(args) => {
+            with_settings(&layers, |settings, _| dead_letters::dead_letters(&args, &settings))
+        }
     }
+}
+
+/// Does `command` with the settings of the process, and keeps the log until it is done.
+fn with_settings(
+    layers: &Layers,
+    command: impl FnOnce(Settings, Logger) -> Result<(), PipelineError>,
+) -> Result<ExitCode, PipelineError> {
+    let settings = Settings::load(layers)?;
+    let (log, _guard) = logging::start(&settings.log);
+    command(settings, log).map(|()| ExitCode::SUCCESS)
 }

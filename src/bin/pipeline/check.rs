@@ -1,0 +1,148 @@
+//! `pipeline check`: all that is right and wrong, without changing anything and without waiting.
+
+mod redis_side;
+mod report;
+
+use write_behind::error::PipelineError;
+use write_behind::logging;
+use write_behind::settings::{Layers, Settings, StreamSettings, WriteMode};
+use write_behind::sink::{ErrorClass, Target, checkpoint};
+use write_behind::startup::{compile_mapping, connect_redis, connect_target};
+
+use crate::database::{self, missing_file};
+use crate::runtime::block_on;
+use migration::Migrator;
+use report::Report;
+
+/// Checks everything and prints a line for each thing.
+pub fn check(layers: &Layers) -> Result<(), PipelineError> {
+    let mut report = Report::default();
+    match Settings::load(layers) {
+        Err(problems) => {
+            for problem in problems.iter() {
+                report.wrong(&PipelineError::Configuration(problem.to_string()))?;
+            }
+            report.note("nothing else was looked at: the settings come first")?;
+        }
+        Ok(settings) => {
+            let (_, _guard) = logging::start(&settings.log);
+            let file = layers.file.as_ref().map(|file| format!(" and {}", file.display())).unwrap_or_default();
+            report.ok(format_args!("settings: defaults{file}, {} streams", settings.streams.len()))?;
+            block_on(servers(&settings, &mut report))?;
+        }
+    }
+    report.verdict()
+}
+
+async fn servers(settings: &Settings, report: &mut Report) -> Result<(), PipelineError> {
+    match connect_redis(settings).await {
+        Ok((client, capabilities)) => redis_side::report(settings, &client.address(), &capabilities, report)?,
+        Err(error) => report.wrong(&error)?,
+    }
+    match connect_database(settings, report).await {
+        Ok(target) => tables(settings, &target, report).await,
+        Err(error) => {
+            report.wrong(&error)?;
+            report.note("tables and mappings were not looked at: they are in the database")
+        }
+    }
+}
+
+/// Connects, but does not create a SQLite file.
+async fn connect_database(settings: &Settings, report: &mut Report) -> Result<Target, PipelineError> {
+    let address = settings.rdbms.address();
+    let Some(file) = missing_file(&settings.rdbms) else {
+        let target = connect_target(settings).await?;
+        report.ok(address)?;
+        return Ok(target);
+    };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(PipelineError::Configuration(format!(
+            "{address}: there is no folder {}: create it, or set rdbms.database",
+            folder.display()
+        )));
+    }
+    report.note(format_args!("{address} is not there yet: `pipeline run` and `pipeline migrate up` create it"))?;
+    // An empty database like the one that would be made.
+    let mut empty = settings.clone();
+    empty.rdbms.url_options = Some("mode=memory".to_owned());
+    connect_target(&empty).await
+}
+
+async fn tables(settings: &Settings, target: &Target, report: &mut Report) -> Result<(), PipelineError> {
+    let bookkept = match database::migrations::<Migrator>(target, settings).await {
+        Ok(migrations) if migrations.pending().is_empty() => {
+            report.ok("bookkeeping tables")?;
+            true
+        }
+        Ok(_) => {
+            pending(settings, report)?;
+            false
+        }
+        Err(error) => {
+            report.wrong(&error)?;
+            false
+        }
+    };
+    for stream in &settings.streams {
+        match compile_mapping(target, stream).await {
+            Ok(Ok(_)) => report.ok(described(stream))?,
+            Ok(Err(problems)) => {
+                problems.into_iter().try_for_each(|text| report.wrong(&PipelineError::Configuration(text)))?;
+            }
+            Err(error) => {
+                let text = format!("streams.{}.table: {error}", stream.entity);
+                report.wrong(&match error.class {
+                    ErrorClass::Configuration => PipelineError::Configuration(text),
+                    _ => PipelineError::Unavailable(text),
+                })?;
+            }
+        }
+        if bookkept {
+            progress(settings, target, stream, report).await?;
+        }
+    }
+    Ok(())
+}
+
+fn pending(settings: &Settings, report: &mut Report) -> Result<(), PipelineError> {
+    let text =
+        "bookkeeping tables: pending: run `pipeline migrate up`, or rdbms.migrate_on_start creates them at start";
+    match settings.rdbms.migrate_on_start {
+        true => report.note(text),
+        false => report.wrong(&PipelineError::Configuration(format!("{text}, but it is false"))),
+    }
+}
+
+fn described(stream: &StreamSettings) -> String {
+    let mode = match stream.mode {
+        WriteMode::Append => "append",
+        WriteMode::Upsert => "upsert",
+    };
+    let columns = stream.columns.len();
+    format!("stream {}: {} to table {}, {columns} columns, {mode}", stream.entity, stream.stream_name, stream.table)
+}
+
+/// How far the stream has come, which also shows whether the checkpoints can be read.
+async fn progress(
+    settings: &Settings,
+    target: &Target,
+    stream: &StreamSettings,
+    report: &mut Report,
+) -> Result<(), PipelineError> {
+    let entity = &stream.entity;
+    match checkpoint::load(target.db(), &settings.app.name, &stream.stream_name).await {
+        Ok(lanes) => match lanes.iter().map(|lane| lane.last_id).min() {
+            None => report.note(format_args!("stream {entity}: no checkpoint yet, so it begins at start_id")),
+            Some(last_id) => {
+                let totals = lanes.iter().fold(checkpoint::Totals::default(), |sum, lane| sum.plus(lane.totals));
+                report.ok(format_args!(
+                    "stream {entity}: checkpoint {last_id}, {} events applied, {} dead letters",
+                    totals.applied, totals.dead_lettered
+                ))
+            }
+        },
+        Err(error) => report.wrong(&PipelineError::Configuration(format!("stream {entity}: {error}"))),
+    }
+}

@@ -1,0 +1,65 @@
+//! What `pipeline check` says of a Redis server that answered.
+
+use write_behind::error::PipelineError;
+use write_behind::settings::{DocumentSource, DocumentStore, Durability, Settings};
+use write_behind::stream::capabilities::Capabilities;
+
+use super::report::Report;
+
+/// Tells what the server is and what endangers data on it.
+pub fn report(
+    settings: &Settings,
+    address: &str,
+    capabilities: &Capabilities,
+    report: &Report,
+) -> Result<(), PipelineError> {
+    let json = if capabilities.json { ", RedisJSON" } else { "" };
+    report.ok(format_args!("redis at {address}: {}{json}", capabilities.version_shown()))?;
+    match capabilities.maxmemory_policy.as_deref() {
+        Some("noeviction") => {}
+        Some(policy) => report.warning(format_args!(
+            "redis at {address}: maxmemory-policy is {policy}: when memory is full, documents and streams go before \
+             they are written behind: set it to noeviction"
+        ))?,
+        None => report.warning(format_args!(
+            "redis at {address}: maxmemory-policy cannot be read: give the user of redis.user the right to INFO, and \
+             see that it is noeviction"
+        ))?,
+    }
+    if capabilities.aof_enabled == Some(false) {
+        report.warning(format_args!(
+            "redis at {address}: the append-only file is off: a crash of Redis loses what is not written behind yet: \
+             set appendonly to yes"
+        ))?;
+    }
+    if matches!(settings.producer.durability, Durability::Aof { .. }) && !capabilities.waitaof {
+        report.warning(format_args!(
+            "redis at {address}: producer.durability is waitaof, which needs Redis 7.2 or newer: producers of these \
+             settings are refused"
+        ))?;
+    }
+    if capabilities.json {
+        return Ok(());
+    }
+    let demand = demands_of_json(settings);
+    if demand.is_empty() {
+        return report.note(format_args!(
+            "redis at {address}: no RedisJSON, or no right to COMMAND INFO: documents are JSON in strings"
+        ));
+    }
+    report.warning(format_args!(
+        "redis at {address}: no RedisJSON, or no right to COMMAND INFO, but {} wants it: load the module, or set that to \
+         auto",
+        demand.join(" and ")
+    ))
+}
+
+/// The settings that do not work without RedisJSON.
+fn demands_of_json(settings: &Settings) -> Vec<String> {
+    let streams = settings.streams.iter().filter(|stream| stream.document == DocumentSource::Json);
+    let mut demands: Vec<_> = streams.map(|stream| format!("streams.{}.document", stream.entity)).collect();
+    if settings.producer.document == DocumentStore::Json {
+        demands.push("producer.document".to_owned());
+    }
+    demands
+}

@@ -100,7 +100,10 @@ mod tests {
             pending.push(batch(after, upto, events)).unwrap();
         }
         let first = pending.take(6).unwrap();
-        assert_eq!((first.span.to_string().as_str(), first.events.len(), first.skipped, first.bytes), ("(0-0, 30-0]", 6, 3, 30));
+        assert_eq!(
+            (first.span.to_string().as_str(), first.events.len(), first.skipped, first.bytes),
+            ("(0-0, 30-0]", 6, 3, 30)
+        );
         assert!(first.events.windows(2).all(|pair| pair[0].entry.id < pair[1].entry.id));
         let second = pending.take(6).unwrap();
         assert_eq!(second.events.len(), 9, "a batch over the limit goes alone, it is never cut");

@@ -54,8 +54,7 @@ impl Credits {
     }
 
     fn learn(&mut self, events: usize, bytes: usize) {
-        if events > 0 {
-            let now = bytes / events;
+        if let Some(now) = bytes.checked_div(events) {
             // Rises at once, falls slowly: the bound matters more than the last per cent of batch size.
             self.bytes_per_event = now.max((self.bytes_per_event * 7 + now) / 8);
         }

@@ -42,10 +42,7 @@ impl FromStr for StreamId {
             let digits = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
             digits.then(|| part.parse().ok()).flatten()
         };
-        Ok(StreamId {
-            ms: number(ms).ok_or_else(invalid)?,
-            seq: number(seq).ok_or_else(invalid)?,
-        })
+        Ok(StreamId { ms: number(ms).ok_or_else(invalid)?, seq: number(seq).ok_or_else(invalid)? })
     }
 }
 

@@ -118,16 +118,26 @@ async fn supervise(
     };
     let metrics_log = metrics.log.clone();
     const METRICS_NAP: Duration = Duration::from_secs(1);
-    let metrics = cell::start_restarting(&arbiter, METRICS_NAP, move |_| MetricsActor::new(metrics), move |panic| {
-        error!(metrics_log, "actor panicked, restarting it"; "panic" => panic);
-    });
+    let metrics = cell::start_restarting(
+        &arbiter,
+        METRICS_NAP,
+        move |_| MetricsActor::new(metrics),
+        move |panic| {
+            error!(metrics_log, "actor panicked, restarting it"; "panic" => panic);
+        },
+    );
     let (tell, mut told) = oneshot::channel();
     let shared =
         Shared { settings: Arc::new(settings), redis: ready.redis, target: ready.target, metrics, runtime, log };
     let supervisor_log = shared.log.clone();
-    let supervisor = cell::start(&arbiter, LastWords::default(), |_| Supervisor::new(shared, tell), move |reason| {
-        slog::debug!(supervisor_log, "supervisor ended"; "reason" => reason.to_string());
-    });
+    let supervisor = cell::start(
+        &arbiter,
+        LastWords::default(),
+        |_| Supervisor::new(shared, tell),
+        move |reason| {
+            slog::debug!(supervisor_log, "supervisor ended"; "reason" => reason.to_string());
+        },
+    );
     let outcome = tokio::select! {
         outcome = &mut told => outcome,
         _ = stopped.wait_for(|stop| *stop) => {

@@ -168,7 +168,10 @@ impl<'a> Patience<'a> {
         Patience { deadline: Instant::now() + settings.app.startup_timeout, settings, log }
     }
 
-    async fn wait_for<T>(&self, mut connect: impl AsyncFnMut() -> Result<T, PipelineError>) -> Result<T, PipelineError> {
+    async fn wait_for<T>(
+        &self,
+        mut connect: impl AsyncFnMut() -> Result<T, PipelineError>,
+    ) -> Result<T, PipelineError> {
         const FIRST: Duration = Duration::from_millis(100);
         const MOST: Duration = Duration::from_secs(2);
         let mut waits = Waits::new(FIRST, MOST, 2.0, 0.2);

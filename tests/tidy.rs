@@ -1,4 +1,5 @@
 //! House rules that a compiler does not know.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,9 +75,9 @@ fn pure_modules_import_nothing_impure() {
 /// The checkpoint moves in one place, and that place is inside the transaction that writes the rows.
 #[test]
 fn one_function_moves_the_checkpoint() {
-    let users = sources().into_iter().filter(|(path, text)| {
-        path.starts_with("src") && without_tests(text).contains("advance_sql(")
-    });
+    let users = sources()
+        .into_iter()
+        .filter(|(path, text)| path.starts_with("src") && without_tests(text).contains("advance_sql("));
     let users: Vec<PathBuf> = users.map(|(path, _)| path).collect();
     assert_eq!(users.len(), 2, "where it is written and where it is used: {users:?}");
 }

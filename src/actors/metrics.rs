@@ -249,7 +249,9 @@ impl Publication {
                 let letters = newest_dead_letters(&self.start, stream, untold.dead_lettered, later).await;
                 let letters = letters.map_err(|error| error.to_string())?;
                 let failed = &self.start.log_settings.failed_rdbms;
-                entries.extend(letters.iter().map(|letter| counter.subject.dead(failed, &letter.entry_id, &letter.into())));
+                entries.extend(
+                    letters.iter().map(|letter| counter.subject.dead(failed, &letter.entry_id, &letter.into())),
+                );
             }
         }
         Ok(entries)
@@ -259,7 +261,9 @@ impl Publication {
     async fn read_dead_letters(&self) -> Result<Vec<LogEntry>, SqlError> {
         let mut entries = Vec::new();
         for (entity, lane, span) in &self.read_back {
-            let Some(counter) = self.counters.iter().find(|counter| counter.subject.entity == *entity) else { continue };
+            let Some(counter) = self.counters.iter().find(|counter| counter.subject.entity == *entity) else {
+                continue;
+            };
             let letters = dead_letter::Entity::find()
                 .filter(dead_letter::Column::Pipeline.eq(&self.start.pipeline))
                 .filter(dead_letter::Column::Stream.eq(&counter.subject.stream))
@@ -390,16 +394,18 @@ impl Handler<Flush> for MetricsActor {
 
     fn handle(&mut self, _: Flush, _: &mut Context<Self>) -> Self::Result {
         let publication = self.due();
-        AtomicResponse::new(Box::pin(wrap_future(async move {
-            match publication {
-                Some(publication) => Some(publication.run().await),
-                None => None,
-            }
-        })
-        .map(|outcome, actor: &mut Self, _| {
-            if let Some(outcome) = outcome {
-                actor.published(outcome);
-            }
-        })))
+        AtomicResponse::new(Box::pin(
+            wrap_future(async move {
+                match publication {
+                    Some(publication) => Some(publication.run().await),
+                    None => None,
+                }
+            })
+            .map(|outcome, actor: &mut Self, _| {
+                if let Some(outcome) = outcome {
+                    actor.published(outcome);
+                }
+            }),
+        ))
     }
 }

@@ -222,9 +222,7 @@ impl Task {
         match tokio::time::timeout(limit, ready.apply(batch)).await {
             Ok(Ok(applied)) => Ok(Try::Applied(applied)),
             // A transaction of ours whose answer was lost may have ended only after it was looked for.
-            Ok(Err(ApplyError::Moved(after))) if in_doubt => {
-                self.settle(batch).await?.ok_or(ApplyError::Moved(after))
-            }
+            Ok(Err(ApplyError::Moved(after))) if in_doubt => self.settle(batch).await?.ok_or(ApplyError::Moved(after)),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(ApplyError::Sql(SqlError::transient(format!(
                 "the transaction took longer than {} ms (rdbms.statement_timeout_ms)",

@@ -66,12 +66,12 @@ impl Supervisor {
         let (shared, settings) = (self.shared.clone(), stream.settings.clone());
         let log = stream.log.new(o!("generation" => stream.generation));
         let preparing = async move { prepare(&shared, &settings, &log).await };
-        context.spawn(wrap_future(preparing).map(move |outcome, supervisor: &mut Self, context: &mut Context<Self>| {
-            match outcome {
+        context.spawn(wrap_future(preparing).map(
+            move |outcome, supervisor: &mut Self, context: &mut Context<Self>| match outcome {
                 Ok(prepared) => supervisor.run_stream(&entity, prepared, context),
                 Err(reason) => supervisor.stream_ended(&entity, "start", reason, context),
-            }
-        }));
+            },
+        ));
     }
 
     fn run_stream(&mut self, entity: &str, prepared: Prepared, context: &mut Context<Self>) {
@@ -80,8 +80,7 @@ impl Supervisor {
         self.shared.metrics.do_send(opened);
         let log = stream.log.new(o!("generation" => stream.generation));
         let on_exit = context.address().recipient();
-        let group =
-            StreamGroup::start(&self.shared, &stream.settings, stream.generation, prepared, &on_exit, &log);
+        let group = StreamGroup::start(&self.shared, &stream.settings, stream.generation, prepared, &on_exit, &log);
         stream.state = State::Running(group);
         stream.strategy.started(self.began.elapsed());
     }

@@ -73,7 +73,10 @@ fn upsert_problems(stream: &StreamSettings, table: &Table, rdbms: RdbmsKind) -> 
     let same = |index: &Vec<String>| index.len() == stream.key.len() && index.iter().all(|c| stream.key.contains(c));
     let key = stream.key.join(", ");
     let missing = (!table.unique_keys.iter().any(same)).then(|| {
-        format!("mode upsert needs a primary key or unique index of {} on exactly ({key}), and there is none", table.name)
+        format!(
+            "mode upsert needs a primary key or unique index of {} on exactly ({key}), and there is none",
+            table.name
+        )
     });
     // ON DUPLICATE KEY UPDATE takes whichever unique index is hit first, and so may change another row.
     let takes_any_index = matches!(rdbms, RdbmsKind::MySql | RdbmsKind::MariaDb);

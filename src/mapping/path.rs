@@ -29,7 +29,8 @@ impl Path {
                 return Err(format!("`{text}` has a `[` without its `]` at the end of `{part}`"));
             };
             for index in indexes.split("][") {
-                let number = index.parse().map_err(|_| format!("`{text}`: `[{index}]` is not the number of an item"))?;
+                let number =
+                    index.parse().map_err(|_| format!("`{text}`: `[{index}]` is not the number of an item"))?;
                 steps.push(Step::Index(number));
             }
         }

@@ -58,7 +58,8 @@ impl StreamStats {
     fn new() -> Self {
         // Two digits are what a person reads. An hour's bound is replaced by `auto` growth.
         const SIGNIFICANT_DIGITS: u8 = 2;
-        let mut lag_ms = Histogram::new(SIGNIFICANT_DIGITS).unwrap_or_else(|_| unreachable!("0 to 5 digits are allowed"));
+        let mut lag_ms =
+            Histogram::new(SIGNIFICANT_DIGITS).unwrap_or_else(|_| unreachable!("0 to 5 digits are allowed"));
         lag_ms.auto(true);
         StreamStats { totals: Totals::default(), transactions: 0, lag_ms }
     }

@@ -21,7 +21,8 @@ pub enum Refused {
 impl Bisect {
     /// Tries `events` events, all at once first.
     pub fn new(events: usize) -> Self {
-        Bisect { todo: if events == 0 { Vec::new() } else { vec![0..events] } }
+        let all = 0..events;
+        Bisect { todo: Some(all).filter(|all| !all.is_empty()).into_iter().collect() }
     }
 
     /// The range to try next.

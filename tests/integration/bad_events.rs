@@ -33,8 +33,12 @@ fn document(id: u64, name: &str, score: &str, parent: u64) -> String {
 }
 
 fn kinds(database: Kind) -> Vec<Badness> {
-    let bad = |name, payload: String, class, column, says| {
-        Badness { name, fields: vec![("payload", payload)], class, column, says }
+    let bad = |name, payload: String, class, column, says| Badness {
+        name,
+        fields: vec![("payload", payload)],
+        class,
+        column,
+        says,
     };
     let id = 1_000_000;
     let good = document(id, "good", "1", 1);
@@ -42,10 +46,22 @@ fn kinds(database: Kind) -> Vec<Badness> {
         bad("bad_json", r#"{"id": "#.to_owned(), "bad_json", None, "not valid JSON"),
         bad("not_an_object", "[1, 2]".to_owned(), "bad_json", None, "not a JSON object"),
         bad("wrong_type", document(id, "x", r#""many""#, 1), "wrong_type", Some("score"), "many"),
-        bad("out_of_range", document(id, "x", "99999999999999999999", 1), "out_of_range", Some("score"), "is not within"),
+        bad(
+            "out_of_range",
+            document(id, "x", "99999999999999999999", 1),
+            "out_of_range",
+            Some("score"),
+            "is not within",
+        ),
         bad("too_long", document(id, "eleven char", "1", 1), "too_long", Some("name"), "has 11 characters"),
         bad("nul", document(id, r"a\u0000b", "1", 1), "out_of_range", Some("name"), "NUL"),
-        bad("missing_value", r#"{"id": "x", "score": 1}"#.to_owned(), "missing_value", Some("name"), "must not be NULL"),
+        bad(
+            "missing_value",
+            r#"{"id": "x", "score": 1}"#.to_owned(),
+            "missing_value",
+            Some("name"),
+            "must not be NULL",
+        ),
         bad("duplicate", document(0, "again", "1", 1), "constraint", None, ""),
         bad("check", document(id, "x", "-1", 1), "constraint", None, ""),
         bad("foreign_key", document(id, "x", "1", 77), "constraint", None, ""),

@@ -22,7 +22,10 @@ async fn check(kind: Kind) {
     let database = TestDatabase::new(kind).await;
     database.execute("CREATE TABLE user_actions (user_id varchar(50), action varchar(50), ts timestamp NULL)").await;
     let streams = "streams:\n  user_action:\n    document: inline\n    batch_size: 250\n";
-    let config = redis_yaml(redis.port()) + &database.settings_yaml() + streams + "log:\n  per_event: true\n  max_len: 10000000\n";
+    let config = redis_yaml(redis.port())
+        + &database.settings_yaml()
+        + streams
+        + "log:\n  per_event: true\n  max_len: 10000000\n";
     let mut random = Random::new(7);
     let mut connection = redis.connection().await;
     let producer = tokio::spawn(async move {
@@ -31,7 +34,10 @@ async fn check(kind: Kind) {
             for number in first..first + 500 {
                 let document = match number % BAD_EVERY {
                     0 => format!("{{\"user_id\": \"{number}\", \"timestamp\": \"never\"}}"),
-                    _ => format!("{{\"user_id\": \"{number}\", \"action\": \"a\", \"timestamp\": {}}}", 1_700_000_000 + number),
+                    _ => format!(
+                        "{{\"user_id\": \"{number}\", \"action\": \"a\", \"timestamp\": {}}}",
+                        1_700_000_000 + number
+                    ),
                 };
                 pipe.xadd(STREAM, "*", &[("payload", document)]).ignore();
             }

@@ -27,7 +27,10 @@ async fn prepare(database: &TestDatabase, redis: &RedisServer, seed: u64) -> Vec
 
 fn config(redis: &RedisServer, database: &TestDatabase, lanes: u32) -> String {
     let streams = items_yaml(STREAM, Way::Inline, lanes) + "    batch_size: 100\n";
-    redis_yaml(redis.port()) + &database.settings_yaml().replace("rdbms:", "rdbms:\n  retry_delay_sec: 0.1\n  transaction_events_max: 500") + &streams + IMPATIENT
+    redis_yaml(redis.port())
+        + &database.settings_yaml().replace("rdbms:", "rdbms:\n  retry_delay_sec: 0.1\n  transaction_events_max: 500")
+        + &streams
+        + IMPATIENT
 }
 
 async fn finish(pipeline: PipelineProcess, database: &TestDatabase, events: &[Event]) {
@@ -79,8 +82,7 @@ async fn two_processes_at_once(kind: Kind, lanes: [u32; 2]) {
     let redis = RedisServer::start();
     let database = TestDatabase::new(kind).await;
     let events = prepare(&database, &redis, 21).await;
-    let [first, second] =
-        lanes.map(|lanes| PipelineProcess::start(&config(&redis, &database, lanes), &["run"]));
+    let [first, second] = lanes.map(|lanes| PipelineProcess::start(&config(&redis, &database, lanes), &["run"]));
     done(&database, STREAM, EVENTS, DEADLINE).await;
     second.terminate();
     assert_eq!(second.wait_exit(DEADLINE).await, Some(0), "{}", second.stderr());

@@ -47,7 +47,12 @@ async fn the_original_settings_drive_mariadb() {
         other => Err(format!("{other:?}")),
     })
     .await;
-    let ours = run_pipeline(&settings, &["insert", "user_action", r#"{"user_id":"u","action":"ours","timestamp":1714557600}"#], "").await;
+    let ours = run_pipeline(
+        &settings,
+        &["insert", "user_action", r#"{"user_id":"u","action":"ours","timestamp":1714557600}"#],
+        "",
+    )
+    .await;
     assert_eq!(ours.code, Some(0), "{}", ours.stderr);
     eventually(DEADLINE, "the row of our own producer", async || {
         let row = server.admin("SELECT user_id, action, ts FROM user_events_db.user_actions WHERE action = 'ours'");

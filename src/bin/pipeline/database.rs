@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use migration::{MigrationName, MigratorTrait};
+use migration::MigratorTrait;
 use sea_orm::DbErr;
 use write_behind::error::PipelineError;
 use write_behind::settings::{RdbmsKind, RdbmsSettings, Settings};

@@ -53,7 +53,9 @@ pub fn generate(args: &GenerateArgs, settings: &Settings) -> Result<(), Pipeline
     let outcome = block_on(async {
         let signals = Signals::catch()?;
         let (stop, stopped) = watch::channel(false);
-        let first = || drop(stop.send_replace(true));
+        let first = || {
+            stop.send_replace(true);
+        };
         signals.during(write_all(args, settings, stopped), first, || ()).await
     })?;
     let seconds = begin.elapsed().as_secs_f64();
@@ -80,7 +82,7 @@ async fn write_all(
     let mut producer = Producer::connect(client, &settings.producer, &settings.log, &settings.streams).await?;
     let mut progress = Progress::new(args.events);
     let mut outcome = Outcome::default();
-    let mut pace = Pace::new(args.rate);
+    let pace = Pace::new(args.rate);
     let mut silence = None;
     loop {
         let tried = outcome.written + outcome.failed;

@@ -139,9 +139,9 @@ fn write(args: InsertArgs) -> Result<Write, PipelineError> {
         Err(error) => wrong_arguments("insert", &format!("the document is not JSON: {error}: give one JSON object")),
     };
     let write = match args.op {
-        OpArg::Update => Write::update(key.unwrap_or_default(), document),
-        OpArg::Upsert => Write::upsert(key.unwrap_or_default(), document),
-        OpArg::Insert | OpArg::Delete => Write::insert(document).map(|write| match key {
+        OpArg::Update => Write::update(key.unwrap_or_default(), &document),
+        OpArg::Upsert => Write::upsert(key.unwrap_or_default(), &document),
+        OpArg::Insert | OpArg::Delete => Write::insert(&document).map(|write| match key {
             Some(key) => write.at(key),
             None => write,
         }),

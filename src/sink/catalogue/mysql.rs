@@ -91,7 +91,8 @@ struct Numbers {
 fn kind(data_type: &str, sql_type: &str, numbers: &Numbers) -> ColumnKind {
     let unsigned = sql_type.to_ascii_lowercase().contains("unsigned");
     let int = |bits: u32| {
-        let (min, max) = if unsigned { (0, (1i128 << bits) - 1) } else { (-(1i128 << (bits - 1)), (1 << (bits - 1)) - 1) };
+        let (min, max) =
+            if unsigned { (0, (1i128 << bits) - 1) } else { (-(1i128 << (bits - 1)), (1 << (bits - 1)) - 1) };
         ColumnKind::Int { min, max, takes_bool: bits == 8 }
     };
     match data_type.to_ascii_lowercase().as_str() {

@@ -2,8 +2,8 @@
 
 use sea_orm::{DatabaseConnection, DbBackend, QueryResult};
 
-use super::super::sql::{quote, quote_table};
 use super::super::SqlError;
+use super::super::sql::{quote, quote_table};
 use super::{by_index, query};
 use crate::table::{Column, ColumnKind, Table, TableName};
 

@@ -38,7 +38,8 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
         if !unique_keys.iter().any(|index| index.as_slice() == [only.as_str()]) {
             unique_keys.push(vec![only.clone()]);
         }
-        let declared_integer = |column: &&mut Column| column.name == *only && column.sql_type.eq_ignore_ascii_case("integer");
+        let declared_integer =
+            |column: &&mut Column| column.name == *only && column.sql_type.eq_ignore_ascii_case("integer");
         if let Some(column) = columns.iter_mut().find(declared_integer) {
             column.has_default = true;
         }

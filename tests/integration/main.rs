@@ -1,13 +1,13 @@
 //! Tests against real servers.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod harness_selftest;
-#[allow(dead_code, reason = "the harness offers more than each state of the tests uses")]
-mod support;
 mod bad_events;
+mod harness_selftest;
 mod killed;
 mod lanes_and_owners;
 mod original_demo;
 mod rows_match_model;
+#[allow(dead_code, reason = "the harness offers more than each state of the tests uses")]
+mod support;
 #[allow(dead_code, reason = "each test takes its part")]
 mod workload;

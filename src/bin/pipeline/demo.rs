@@ -29,6 +29,7 @@ use write_behind::stream::dummy;
 use write_behind::stream::producer::Producer;
 use write_behind::stream::reader::stream_info;
 
+use crate::output::{line, remark};
 use crate::runtime::block_on;
 use crate::signals::Signals;
 
@@ -72,16 +73,16 @@ const INTERRUPTED: u8 = 130;
 /// Redis and SQLite hold different things in the end, or something did not work.
 pub fn demo(args: &DemoArgs, config: bool) -> Result<ExitCode, PipelineError> {
     if config {
-        eprintln!("note: the demo uses its own settings, not those of --config");
+        remark("note: the demo uses its own settings, not those of --config");
     }
     block_on(async {
         let stop = Stop::new();
         let first = || {
-            eprintln!("\nInterrupted: finishing what is in flight; once more ends it at once.");
+            remark("\nInterrupted: finishing what is in flight; once more ends it at once.");
             stop.ask();
         };
         // This ends the process as a kill does: the guard of the private Redis sees to it and to a temporary folder.
-        let second = || eprintln!("\nInterrupted again: ended at once.");
+        let second = || remark("\nInterrupted again: ended at once.");
         let ended = Signals::catch()?.during(perform(args, &stop), first, second).await?;
         Ok(match ended {
             Ended::Compared => ExitCode::SUCCESS,
@@ -98,7 +99,7 @@ async fn perform(args: &DemoArgs, stop: &Stop) -> Result<Ended, PipelineError> {
         () = stop.asked() => None,
     };
     let Some(mut redis) = started else {
-        println!("Interrupted before anything was inserted.");
+        line("Interrupted before anything was inserted.")?;
         return Ok(Ended::Interrupted);
     };
     folder.write_settings(redis.port())?;
@@ -112,7 +113,7 @@ async fn perform(args: &DemoArgs, stop: &Stop) -> Result<Ended, PipelineError> {
     let shut_down = redis.shut_down().await;
     let ended = ended?;
     shut_down?;
-    println!("{}", Files(&folder));
+    line(Files(&folder))?;
     Ok(ended)
 }
 
@@ -180,7 +181,7 @@ impl<'a> Demo<'a> {
         );
         if found > 0 {
             let (found, backlog) = (HumanCount(found), HumanCount(backlog));
-            eprintln!("There from before: {found} documents, {backlog} of them still to be written");
+            remark(format_args!("There from before: {found} documents, {backlog} of them still to be written"));
         }
         Ok(Demo { args, settings, stream, redis, connection, capabilities, target, found, backlog })
     }
@@ -207,7 +208,7 @@ impl<'a> Demo<'a> {
         end(pipeline).await?;
         let (carried, stats) = (carried?, stats.stream(&self.stream.entity));
         if stop.is_asked() {
-            self.say_interrupted(carried, &stats);
+            self.say_interrupted(carried, &stats)?;
             return Ok(Ended::Interrupted);
         }
         self.compare(carried, &stats).await
@@ -217,15 +218,17 @@ impl<'a> Demo<'a> {
         let comparison = compare(&mut self.connection, self.capabilities.json, self.stream, &self.target).await?;
         let counters = Counters::read(&mut self.connection, &self.stream.entity).await?;
         let summary = Summary { carried, backlog: self.backlog, stats, counters: &counters, comparison: &comparison };
-        println!("{summary}\n");
+        line(format_args!("{summary}\n"))?;
         let mut differences = comparison.differences.clone();
         differences.extend(counters.differences(&comparison));
         if differences.is_empty() { Ok(Ended::Compared) } else { Err(different(&differences)) }
     }
 
-    fn say_interrupted(&self, carried: Carried, stats: &StreamStats) {
+    fn say_interrupted(&self, carried: Carried, stats: &StreamStats) -> Result<(), PipelineError> {
         let [inserted, events, written] = [carried.inserted, self.args.events, stats.totals.applied].map(HumanCount);
-        println!("Interrupted: {inserted} of {events} user actions were inserted, {written} rows were written behind.");
+        line(format_args!(
+            "Interrupted: {inserted} of {events} user actions were inserted, {written} rows were written behind."
+        ))
     }
 }
 

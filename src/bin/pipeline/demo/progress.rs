@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::output::remark;
+
 /// What is shown while events are on their way.
 pub enum Progress {
     /// A person looks on.
@@ -35,7 +37,7 @@ impl Progress {
         let style = style
             .with_key("per_sec", |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
                 // A line of a progress bar that cannot be written is not missed.
-                drop(write!(out, "{:>9}/s", HumanCount(state.per_sec() as u64)));
+                let _ = write!(out, "{:>9}/s", HumanCount(state.per_sec() as u64));
             })
             .progress_chars("=> ");
         let bars = MultiProgress::new();
@@ -55,7 +57,7 @@ impl Progress {
                 *last = Instant::now();
                 let (inserted, written, events) =
                     (HumanCount(inserted_now), HumanCount(written_now), HumanCount(*events));
-                eprintln!("inserted {inserted}, written {written} of {events}");
+                remark(format_args!("inserted {inserted}, written {written} of {events}"));
             }
             Progress::Lines { .. } => {}
         }

@@ -6,6 +6,8 @@ mod harness_selftest;
 mod killed;
 mod lanes_and_owners;
 mod original_demo;
+mod reading;
+mod redis_side;
 mod rows_match_model;
 #[allow(dead_code, reason = "the harness offers more than each state of the tests uses")]
 mod support;

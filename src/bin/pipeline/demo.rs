@@ -77,10 +77,8 @@ pub fn demo(args: &DemoArgs, config: bool) -> Result<ExitCode, PipelineError> {
     }
     block_on(async {
         let stop = Stop::new();
-        let first = || {
-            remark("\nInterrupted: finishing what is in flight; once more ends it at once.");
-            stop.ask();
-        };
+        // Said where the progress is shown, which would overwrite it.
+        let first = || stop.ask();
         // This ends the process as a kill does: the guard of the private Redis sees to it and to a temporary folder.
         let second = || remark("\nInterrupted again: ended at once.");
         let ended = Signals::catch()?.during(perform(args, &stop), first, second).await?;
@@ -113,7 +111,7 @@ async fn perform(args: &DemoArgs, stop: &Stop) -> Result<Ended, PipelineError> {
     let shut_down = redis.shut_down().await;
     let ended = ended?;
     shut_down?;
-    line(Files(&folder))?;
+    line(Files { folder: &folder, redis_server: &args.redis_server, port: settings.redis.port })?;
     Ok(ended)
 }
 
@@ -173,12 +171,12 @@ impl<'a> Demo<'a> {
         });
         let found = stream_info(&mut connection, &stream.stream_name).await?.map_or(0, |info| info.length);
         let backlog = found.saturating_sub(done.sum());
-        eprintln!(
+        remark(format_args!(
             "Redis {} on port {}, SQLite file {}",
             capabilities.version_shown(),
             settings.redis.port,
             folder.database().display()
-        );
+        ));
         if found > 0 {
             let (found, backlog) = (HumanCount(found), HumanCount(backlog));
             remark(format_args!("There from before: {found} documents, {backlog} of them still to be written"));
@@ -249,6 +247,8 @@ fn different(differences: &[String]) -> PipelineError {
     if let Some(more) = differences.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         text.push_str(&format!("\n  and {} more", HumanCount(more as u64)));
     }
-    text.push_str("\nIf nobody else wrote there, this is a bug: keep the folder (--folder DIR) and report it");
+    text.push_str(
+        "\nIf nobody else wrote there, this is a bug: please report it, with the folder (--folder DIR keeps it)",
+    );
     PipelineError::Failed(text)
 }

@@ -17,6 +17,7 @@ use write_behind::stream::write::Write;
 use super::private_redis::PrivateRedis;
 use super::progress::Progress;
 use super::stop::Stop;
+use crate::output::remark;
 
 /// Without any progress for this long something is wrong that does not pass.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -79,6 +80,9 @@ impl Carry<'_> {
         let outcome = tokio::try_join!(inserting, watching);
         progress.end();
         outcome?;
+        if self.stop.is_asked() {
+            remark("Interrupted: finishing what is in flight; Ctrl-C once more ends it at once.");
+        }
         let inserting = standing.done.get().unwrap_or_default();
         Ok(Carried { inserted: standing.inserted.get(), inserting, writing: began.elapsed() })
     }

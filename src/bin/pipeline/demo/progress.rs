@@ -31,7 +31,7 @@ impl Progress {
         if !std::io::stderr().is_terminal() {
             return Progress::Lines { events: to_write, last: Instant::now() };
         }
-        let template = "  {prefix:9} {bar:32} {human_pos:>9} of {human_len}  {per_sec}";
+        let template = "  {prefix:9} [{bar:32}] {human_pos:>9} of {human_len}  {per_sec}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         // `{per_sec}` is of the last moments and has digits nobody reads.
         let style = style
@@ -39,7 +39,7 @@ impl Progress {
                 // A line of a progress bar that cannot be written is not missed.
                 let _ = write!(out, "{:>9}/s", HumanCount(state.per_sec() as u64));
             })
-            .progress_chars("=> ");
+            .progress_chars("=>-");
         let bars = MultiProgress::new();
         let bar = |name, length| bars.add(ProgressBar::new(length).with_style(style.clone()).with_prefix(name));
         Progress::Bars { inserted: bar("inserted", events), written: bar("written", to_write) }

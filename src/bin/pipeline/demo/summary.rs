@@ -69,20 +69,38 @@ fn per_second(count: u64, time: Duration) -> HumanCount {
 }
 
 /// Where the files are, and what to do with them.
-pub struct Files<'a>(pub &'a DemoFolder);
+pub struct Files<'a> {
+    /// Where they are.
+    pub folder: &'a DemoFolder,
+    /// The Redis server that wrote there.
+    pub redis_server: &'a Path,
+    /// The port it had, which stands in the settings.
+    pub port: u16,
+}
 
 impl Display for Files<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let folder = self.0;
+        let folder = self.folder;
         if !folder.is_kept() {
-            return write!(f, "The files were temporary and are removed; --folder DIR keeps them.");
+            return write!(f, "The files were temporary and are gone; --folder DIR keeps them.");
         }
-        writeln!(f, "Kept in {}; --folder goes on from there. To look at it:", folder.path().display())?;
+        writeln!(f, "Kept in {}, where the next demo goes on. To look at the table:", folder.path().display())?;
         if is_installed("sqlite3") {
-            let database = shell(&folder.database());
-            writeln!(f, "  sqlite3 {database} 'select * from user_actions limit 5'")?;
+            writeln!(f, "  sqlite3 {} 'select * from user_actions limit 5'", shell(&folder.database()))?;
+        } else {
+            writeln!(f, "  any SQLite client, on {}", shell(&folder.database()))?;
         }
-        write!(f, "  less {}", shell(&folder.settings()))
+        // Under cargo the pipeline is not on PATH; what it was called by works again.
+        let pipeline = std::env::args_os().next().unwrap_or_else(|| "pipeline".into());
+        writeln!(f, "To start its Redis again, and a pipeline that writes behind from it:")?;
+        writeln!(
+            f,
+            "  {} --port {} --dir {} --appendonly yes --save ''",
+            shell(self.redis_server),
+            self.port,
+            shell(folder.path())
+        )?;
+        write!(f, "  {} --config {}", shell(Path::new(&pipeline)), shell(&folder.settings()))
     }
 }
 

@@ -34,8 +34,12 @@ pub struct Ready {
 /// something is wrong that waiting does not mend.
 pub async fn prepare(settings: &Settings, log: &Logger) -> Result<Ready, PipelineError> {
     let patience = Patience::new(settings, log);
-    let (redis, capabilities) = patience.wait_for(async || connect_redis(settings).await).await?;
-    let target = patience.wait_for(async || connect_target(settings).await).await?;
+    let redis =
+        Awaited { name: format!("redis at {}", settings.redis.address()), settings: "redis.host and redis.port" };
+    let (redis, capabilities) = patience.wait_for(&redis, async || connect_redis(settings).await).await?;
+    let database =
+        Awaited { name: settings.rdbms.address(), settings: "rdbms.type, rdbms.host, rdbms.port and rdbms.database" };
+    let target = patience.wait_for(&database, async || connect_target(settings).await).await?;
     ready_tables(settings, &target, log).await?;
     check_mappings(settings, &target).await?;
     Ok(Ready { redis, capabilities, target })
@@ -163,6 +167,12 @@ struct Patience<'a> {
     log: &'a Logger,
 }
 
+/// What is waited for, and the settings that say where it is.
+struct Awaited {
+    name: String,
+    settings: &'static str,
+}
+
 impl<'a> Patience<'a> {
     fn new(settings: &'a Settings, log: &'a Logger) -> Self {
         Patience { deadline: Instant::now() + settings.app.startup_timeout, settings, log }
@@ -170,28 +180,36 @@ impl<'a> Patience<'a> {
 
     async fn wait_for<T>(
         &self,
+        awaited: &Awaited,
         mut connect: impl AsyncFnMut() -> Result<T, PipelineError>,
     ) -> Result<T, PipelineError> {
         const FIRST: Duration = Duration::from_millis(100);
         const MOST: Duration = Duration::from_secs(2);
         let mut waits = Waits::new(FIRST, MOST, 2.0, 0.2);
-        let mut said = false;
+        let timeout = self.settings.app.startup_timeout.as_secs_f64();
+        let mut said = None;
         loop {
             let error = match connect().await {
-                Err(error @ PipelineError::Unavailable(_)) => error,
+                Err(PipelineError::Unavailable(error)) => error,
                 outcome => return outcome,
             };
             let wait = waits.next().unwrap_or(MOST);
             let left = self.deadline.saturating_duration_since(Instant::now());
             if left <= wait {
-                let seconds = self.settings.app.startup_timeout.as_secs_f64();
-                return Err(PipelineError::Unavailable(format!(
-                    "{error} (tried for {seconds} s: app.startup_timeout_sec)"
-                )));
+                let Awaited { name, settings } = awaited;
+                let short = format!(
+                    "{name} did not come within {timeout} s (app.startup_timeout_sec): start it, or set {settings}"
+                );
+                // What the log has said already is not said again.
+                return Err(PipelineError::Unavailable(match said {
+                    None => error,
+                    Some(said) if said == error => short,
+                    Some(_) => format!("{short}; in the end: {error}"),
+                }));
             }
-            if !said {
-                said = true;
-                warn!(self.log, "{}", error; "trying_for_sec" => left.as_secs());
+            if said.is_none() {
+                warn!(self.log, "{}", error; "trying_for_sec" => timeout);
+                said = Some(error);
             }
             tokio::time::sleep(wait).await;
         }

@@ -125,7 +125,7 @@ const TABLE: &[(Sign, FailureKind, &str)] = &[
     (Sign::Code("TRYAGAIN"), Transient, "the cluster is moving the keys"),
     (Sign::Code("ASK"), Transient, "the cluster is moving the key"),
     (Sign::Code("UNBLOCKED"), Transient, "the server changed its role or was told to unblock the client"),
-    (Sign::Refused, Transient, "check that the server runs, and redis.host and redis.port"),
+    (Sign::Refused, Transient, "start it, or set redis.host and redis.port to where it runs"),
     (
         Sign::TimedOut,
         Transient,

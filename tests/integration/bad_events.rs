@@ -10,8 +10,7 @@ use redis::aio::MultiplexedConnection;
 use crate::support::database::{Kind, TestDatabase};
 use crate::support::pipeline::PipelineProcess;
 use crate::support::redis::RedisServer;
-use crate::support::wait::eventually;
-use crate::workload::{Random, done, redis_yaml};
+use crate::workload::{Random, counted, done, redis_yaml};
 
 const EVENTS: u64 = 10_000;
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -169,12 +168,7 @@ async fn check(database: Kind) {
             let kept = if *field == "payload" { text(5).unwrap() == value } else { text(4).unwrap().contains(value) };
             assert!(kept, "{name}: the dead letter keeps `{field}`: {dead:?}");
         }
-        let counters = [format!("metrics:{name}:rdbms:success"), format!("metrics:{name}:rdbms:fail")];
-        eventually(DEADLINE, "the counters", async || {
-            let counted: Vec<Option<u64>> = connection.mget(&counters).await.map_err(|error| error.to_string())?;
-            if counted == [Some(EVENTS - 1), Some(1)] { Ok(()) } else { Err(format!("{counted:?}")) }
-        })
-        .await;
+        counted(&mut connection, name, [EVENTS - 1, 1], DEADLINE).await;
     }
     let announced: u64 = connection.xlen("stream:failed_rdbms").await.unwrap();
     assert_eq!(announced, kinds.len() as u64);

@@ -8,7 +8,7 @@ use crate::support::database::{Kind, TestDatabase};
 use crate::support::pipeline::PipelineProcess;
 use crate::support::redis::RedisServer;
 use crate::support::wait::eventually;
-use crate::workload::{Random, done, redis_yaml};
+use crate::workload::{Random, counted, done, redis_yaml};
 
 const EVENTS: u64 = 100_000;
 const BAD_EVERY: u64 = 1_000;
@@ -57,12 +57,7 @@ async fn check(kind: Kind) {
     let pipeline = PipelineProcess::start(&config, &["run"]);
     done(&database, STREAM, EVENTS, DEADLINE).await;
     let bad = EVENTS / BAD_EVERY;
-    let counters = ["metrics:user_action:rdbms:success", "metrics:user_action:rdbms:fail"];
-    eventually(DEADLINE, "the counters", async || {
-        let counted: Vec<Option<u64>> = connection.mget(&counters).await.map_err(|error| error.to_string())?;
-        if counted == [Some(EVENTS - bad), Some(bad)] { Ok(()) } else { Err(format!("{counted:?}")) }
-    })
-    .await;
+    counted(&mut connection, "user_action", [EVENTS - bad, bad], DEADLINE).await;
     pipeline.terminate();
     assert_eq!(pipeline.wait_exit(DEADLINE).await, Some(0), "{}", pipeline.stderr());
 

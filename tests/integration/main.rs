@@ -2,6 +2,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_events;
+mod cli;
+mod demo;
 mod harness_selftest;
 mod killed;
 mod lanes_and_owners;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 
 use crate::support::database::{Kind, TestDatabase};
@@ -273,6 +274,16 @@ pub async fn done(database: &TestDatabase, stream: &str, events: u64, deadline: 
         let done: u64 = rows[0][0].as_deref().unwrap_or("0").parse().map_err(|e| format!("{rows:?}: {e}"))?;
         assert!(done <= events, "{done} events done of {events}: something was counted twice");
         if done == events { Ok(()) } else { Err(format!("{done} done")) }
+    })
+    .await;
+}
+
+/// Waits until the counters of an entity are `[success, fail]`.
+pub async fn counted(redis: &mut MultiplexedConnection, entity: &str, expected: [u64; 2], deadline: Duration) {
+    let names = ["success", "fail"].map(|what| format!("metrics:{entity}:rdbms:{what}"));
+    eventually(deadline, &format!("the counters of {entity} to be {expected:?}"), async || {
+        let counted: Vec<Option<u64>> = redis.mget(&names).await.map_err(|error| error.to_string())?;
+        if counted == expected.map(Some) { Ok(()) } else { Err(format!("{counted:?}")) }
     })
     .await;
 }

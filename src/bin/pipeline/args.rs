@@ -14,7 +14,7 @@ use crate::migrate::MigrateArgs;
 
 /// Writes JSON documents behind from Redis Streams to PostgreSQL, MySQL/MariaDB or SQLite: once, in order, and soon.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = EXIT_CODES)]
+#[command(name = "pipeline", version, about, after_help = EXIT_CODES)]
 pub struct Args {
     /// Settings file (YAML), over the defaults; PIPELINE__SECTION__KEY variables go over both
     #[arg(long, short, global = true, value_name = "FILE")]

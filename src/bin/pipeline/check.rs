@@ -27,7 +27,8 @@ pub fn check(layers: &Layers) -> Result<(), PipelineError> {
         Ok(settings) => {
             let (_, _guard) = logging::start(&settings.log);
             let file = layers.file.as_ref().map(|file| format!(" and {}", file.display())).unwrap_or_default();
-            report.ok(format_args!("settings: defaults{file}, {} streams", settings.streams.len()))?;
+            let streams: Vec<_> = settings.streams.iter().map(|stream| stream.entity.as_str()).collect();
+            report.ok(format_args!("settings: defaults{file}; streams: {}", streams.join(", ")))?;
             block_on(servers(&settings, &mut report))?;
         }
     }

@@ -87,9 +87,6 @@ async fn write_all(
     loop {
         let tried = outcome.written + outcome.failed;
         let size = pace.next_round(tried, args.events - tried);
-        if size == 0 || *stopped.borrow() {
-            return Ok(outcome);
-        }
         let before = outcome.written;
         for result in producer.insert_dummies(&args.entity, size).await {
             match result {
@@ -104,6 +101,9 @@ async fn write_all(
             }
         }
         progress.now(outcome.written, outcome.failed);
+        if outcome.written + outcome.failed >= args.events || *stopped.borrow() {
+            return Ok(outcome);
+        }
         let wait = if outcome.written > before {
             silence = None;
             pace.wait(outcome.written + outcome.failed)
@@ -117,7 +117,7 @@ async fn write_all(
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            _ = stopped.changed() => {}
+            _ = stopped.changed() => return Ok(outcome),
         }
     }
 }

@@ -87,8 +87,8 @@ async fn down<M: MigratorTrait>(example: bool, settings: &Settings, yes: bool) -
     }
     let lost = if example { example_loss(&target).await } else { bookkeeping_loss(&target).await };
     output::remark(format_args!("this drops, from {}:\n{lost}", settings.rdbms.address()));
-    if !yes && !confirmed() {
-        wrong_arguments("migrate", "nothing was dropped: --yes is needed to drop these tables");
+    if !yes {
+        confirm()?;
     }
     // With the table that remembers the migrations, so that nothing of the pipeline stays.
     M::reset(target.db()).await.map_err(|error| failed(settings, "the tables cannot be dropped", error))?;
@@ -127,11 +127,15 @@ where
     }
 }
 
-fn confirmed() -> bool {
+/// Asks on the terminal. Where there is none, nobody can be asked.
+fn confirm() -> Result<(), PipelineError> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return false;
+        wrong_arguments("migrate", "nothing was dropped: --yes is needed to drop these tables");
     }
     let mut answer = String::new();
     let asked = write!(io::stderr(), "go on? y or n: ").and_then(|()| io::stdin().lock().read_line(&mut answer));
-    asked.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    match asked {
+        Ok(_) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
+        _ => Err(PipelineError::Failed("nothing was dropped: the answer was not `y`".to_owned())),
+    }
 }

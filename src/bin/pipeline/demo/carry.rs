@@ -79,7 +79,12 @@ impl Carry<'_> {
         let watching = self.watch(redis, &standing, &mut progress);
         let outcome = tokio::try_join!(inserting, watching);
         progress.end();
-        outcome?;
+        if let Err(error) = outcome {
+            // Where Redis ended, that is what the rest comes from. It takes a moment to be seen.
+            sleep(10 * POLL).await;
+            redis.check()?;
+            return Err(error);
+        }
         if self.stop.is_asked() {
             remark("Interrupted: finishing what is in flight; Ctrl-C once more ends it at once.");
         }
@@ -174,8 +179,8 @@ impl Carry<'_> {
     fn stuck(&self, (inserted, written): (u64, u64)) -> PipelineError {
         let of = HumanCount(self.events + self.backlog);
         PipelineError::Failed(format!(
-            "nothing moved for {} s: {} user actions were inserted, {} of {of} written. Warnings above say why; \
-             PIPELINE__LOG__LEVEL=debug shows every step",
+            "nothing moved for {} s: {} user actions were inserted, {} of {of} written. See that no other \
+             program holds the SQLite file; PIPELINE__LOG__LEVEL=debug shows every step",
             PATIENCE.as_secs(),
             HumanCount(inserted),
             HumanCount(written)

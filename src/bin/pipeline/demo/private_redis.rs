@@ -114,11 +114,13 @@ impl PrivateRedis {
 
     /// `what` happened to the server, and the end of its log, which may be gone with the folder.
     fn said(&self, what: &str) -> String {
-        const LINES: usize = 5;
+        const LINES: usize = 3;
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
         let tail = lines[lines.len().saturating_sub(LINES)..].join("\n  ");
-        format!("the demo's redis-server {what}; the end of its log says why:\n  {tail}")
+        format!(
+            "the demo's redis-server {what}; the end of its log:\n  {tail}\nRun the demo again; --redis-server PATH takes another server"
+        )
     }
 
     /// Port on 127.0.0.1.

@@ -28,16 +28,14 @@ impl Progress {
 
     /// So many events are written, and so many failed.
     pub fn now(&mut self, written: u64, failed: u64) {
+        let per_second = written as f64 / self.begin.elapsed().as_secs_f64();
+        let rest = format!("{per_second:.0} per second, {failed} failed");
         if let Some(bar) = &self.bar {
             bar.set_position(written + failed);
-            if failed > 0 {
-                bar.set_message(format!(", {failed} failed"));
-            }
+            bar.set_message(rest);
         } else if self.shown.elapsed() >= BETWEEN_LINES {
             self.shown = Instant::now();
-            let per_second = written as f64 / self.begin.elapsed().as_secs_f64();
-            let total = self.total;
-            output::remark(format_args!("{written} of {total} events, {per_second:.0} per second, {failed} failed"));
+            output::remark(format_args!("{written} of {} events, {rest}", self.total));
         }
     }
 }
@@ -51,7 +49,7 @@ impl Drop for Progress {
 }
 
 fn bar(total: u64) -> ProgressBar {
-    const TEMPLATE: &str = "{wide_bar} {pos} of {len} events, {per_sec}, {eta} left{msg}";
+    const TEMPLATE: &str = "{wide_bar} {pos} of {len} events, {msg}, {eta} left";
     let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(total).with_style(style)
 }

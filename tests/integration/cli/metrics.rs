@@ -1,0 +1,70 @@
+//! `pipeline metrics`, byte for byte: scripts read it.
+
+use serde_json::{Value, json};
+
+use super::{
+    CONFIGURATION, FAILED, UNAVAILABLE, assert_parts, config, config_to_nowhere, migrated, pipeline, succeeding,
+};
+use crate::support::database::{Kind, TestDatabase};
+use crate::support::redis::RedisServer;
+
+#[tokio::test]
+async fn counters_are_lines_and_absent_ones_are_0() {
+    let redis = RedisServer::start();
+    let database = TestDatabase::new(Kind::Sqlite).await;
+    let config = config(&redis, &database);
+    let zero = "metrics:user_action:redis:success: 0\n\
+                metrics:user_action:rdbms:success: 0\n\
+                metrics:user_action:rdbms:fail: 0\n";
+    assert_eq!(succeeding(&config, &["metrics"]).await, zero);
+
+    migrated(&config).await;
+    succeeding(&config, &["generate", "--events", "5"]).await;
+    super::written_behind(&config, &database, 5).await;
+    let five = "metrics:user_action:redis:success: 5\n\
+                metrics:user_action:rdbms:success: 5\n\
+                metrics:user_action:rdbms:fail: 0\n";
+    assert_eq!(succeeding(&config, &["metrics"]).await, five);
+
+    let undurable = ["insert", "user_action", "{}", "--durability", "wait", "--replicas", "1", "--timeout-ms", "20"];
+    assert_eq!(pipeline(&config, &undurable).await.code, FAILED);
+    super::written_behind(&config, &database, 6).await;
+    let six = "metrics:user_action:redis:success: 5\n\
+               metrics:user_action:redis:fail: 1\n\
+               metrics:user_action:rdbms:success: 6\n\
+               metrics:user_action:rdbms:fail: 0\n";
+    assert_eq!(succeeding(&config, &["metrics"]).await, six);
+    let parsed: Value = serde_json::from_str(&succeeding(&config, &["metrics", "--json"]).await).unwrap();
+    let want = json!({
+        "metrics:user_action:redis:success": 5,
+        "metrics:user_action:redis:fail": 1,
+        "metrics:user_action:rdbms:success": 6,
+        "metrics:user_action:rdbms:fail": 0,
+    });
+    assert_eq!(parsed, want);
+}
+
+#[tokio::test]
+async fn each_stream_has_its_lines() {
+    let redis = RedisServer::start();
+    let database = TestDatabase::new(Kind::Sqlite).await;
+    let config = config(&redis, &database) + "streams:\n  b:\n    columns: {x: x}\n  a:\n    columns: {x: x}\n";
+    succeeding(&config, &["insert", "b", "{\"x\": 1}"]).await;
+    let want = "metrics:a:redis:success: 0\nmetrics:a:rdbms:success: 0\nmetrics:a:rdbms:fail: 0\n\
+                metrics:b:redis:success: 1\nmetrics:b:rdbms:success: 0\nmetrics:b:rdbms:fail: 0\n";
+    assert_eq!(succeeding(&config, &["metrics"]).await, want);
+}
+
+#[tokio::test]
+async fn what_is_no_counter_is_told() {
+    let redis = RedisServer::start();
+    let database = TestDatabase::new(Kind::Sqlite).await;
+    let key = "metrics:user_action:rdbms:fail";
+    let mut connection = redis.connection().await;
+    let _: String = redis::cmd("SET").arg(key).arg("many").query_async(&mut connection).await.unwrap();
+    let output = pipeline(&config(&redis, &database), &["metrics"]).await;
+    assert_eq!((output.code, output.stdout.as_str()), (CONFIGURATION, ""), "{output:?}");
+    assert_parts(&output.stderr, &[key, "delete it"]);
+    let output = pipeline(&config_to_nowhere(), &["metrics"]).await;
+    assert_eq!(output.code, UNAVAILABLE, "{output:?}");
+}

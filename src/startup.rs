@@ -1,6 +1,7 @@
 //! What must be right before the first event is read: Redis, the database, the tables, the mappings.
 //! What can come right by itself is waited for; what cannot is said at once, all of it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::error::PipelineError;
 use crate::mapping::Mapping;
-use crate::settings::{Settings, StreamSettings};
+use crate::settings::{RdbmsKind, RdbmsSettings, Settings, StreamSettings};
 use crate::sink::{ErrorClass, SqlError, Target, catalogue};
 use crate::stream::capabilities::Capabilities;
 use crate::stream::connection::RedisClient;
@@ -66,15 +67,43 @@ pub async fn connect_redis(settings: &Settings) -> Result<(RedisClient, Capabili
 /// # Errors
 /// Why not, in words that name the settings.
 pub async fn connect_target(settings: &Settings) -> Result<Target, PipelineError> {
+    check_folder(&settings.rdbms)?;
     let address = settings.rdbms.address();
+    let is_file = settings.rdbms.kind == RdbmsKind::Sqlite;
     Target::connect(&settings.rdbms).await.map_err(|error| match error.class {
+        ErrorClass::Configuration if is_file => PipelineError::Configuration(format!(
+            "{address} cannot be used: {error}. Restore it, or name another in rdbms.database"
+        )),
         ErrorClass::Configuration => PipelineError::Configuration(format!(
             "{address} refused the connection: {error}. Check rdbms.user, rdbms.password, rdbms.database"
+        )),
+        _ if is_file => PipelineError::Unavailable(format!(
+            "{address} cannot be opened: {error}. Check the rights to it and the space on its disk, or set rdbms.database"
         )),
         _ => PipelineError::Unavailable(format!(
             "{address} cannot be reached: {error}. Start it, or set rdbms.type and rdbms.host, rdbms.port, rdbms.database"
         )),
     })
+}
+
+/// Sees that the folder of a SQLite file is there: SQLite creates files, but not folders, and says neither.
+///
+/// # Errors
+/// [`PipelineError::Configuration`] if it is not.
+pub fn check_folder(settings: &RdbmsSettings) -> Result<(), PipelineError> {
+    // Options after `?` may say that the database is in memory, or give the name another meaning.
+    if settings.kind != RdbmsKind::Sqlite || settings.url_options.is_some() {
+        return Ok(());
+    }
+    let folder = Path::new(&settings.database).parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => Err(PipelineError::Configuration(format!(
+            "{}: there is no folder {}: create it, or set rdbms.database",
+            settings.address(),
+            folder.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the bookkeeping tables, or, with `rdbms.migrate_on_start: false`, sees that they are there.
@@ -84,10 +113,14 @@ async fn ready_tables(settings: &Settings, target: &Target, log: &Logger) -> Res
     let address = settings.rdbms.address();
     let with_advice = |error: sea_orm::DbErr| {
         let error = SqlError::from(error);
-        PipelineError::Configuration(format!(
-            "the bookkeeping tables in {address} could not be made: {error}. Let a user who may create tables run \
-             `pipeline migrate up`, and set rdbms.migrate_on_start: false"
-        ))
+        let text = format!("the bookkeeping tables in {address} could not be made: {error}");
+        match error.class {
+            ErrorClass::Transient => PipelineError::Unavailable(format!("{text}. Start again")),
+            _ => PipelineError::Configuration(format!(
+                "{text}. Let a user who may create tables run `pipeline migrate up`, and set rdbms.migrate_on_start: \
+                 false"
+            )),
+        }
     };
     let pending = pending.map_err(with_advice)?.len();
     if pending == 0 {

@@ -155,6 +155,16 @@ pub enum Value {
 }
 
 impl Value {
+    /// What the value weighs in a statement, in bytes, roughly.
+    pub fn bytes(&self) -> usize {
+        const SCALAR: usize = 16;
+        match self {
+            Value::Text(text) => text.len() + SCALAR,
+            Value::Bytes(bytes) => bytes.len() + SCALAR,
+            _ => SCALAR,
+        }
+    }
+
     /// Appends a form in which equal values are equal bytes and no two values run into each other.
     pub fn key_bytes(&self, out: &mut Vec<u8>) {
         let mut tagged = |tag: u8, bytes: &[u8]| {

@@ -65,7 +65,11 @@ impl Supervisor {
         stream.generation += 1;
         let (shared, settings) = (self.shared.clone(), stream.settings.clone());
         let log = stream.log.new(o!("generation" => stream.generation));
-        let preparing = async move { prepare(&shared, &settings, &log).await };
+        let limit = shared.settings.supervisor.hang_timeout;
+        let preparing = async move {
+            let preparing = prepare(&shared, &settings, &log);
+            tokio::time::timeout(limit, preparing).await.unwrap_or(Err(ExitReason::Hung))
+        };
         context.spawn(wrap_future(preparing).map(
             move |outcome, supervisor: &mut Self, context: &mut Context<Self>| match outcome {
                 Ok(prepared) => supervisor.run_stream(&entity, prepared, context),

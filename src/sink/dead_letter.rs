@@ -2,7 +2,7 @@
 
 use sea_orm::DbBackend;
 
-use super::sql::placeholder;
+use super::sql::{placeholder, rows_of_next_statement};
 use super::{LaneIdentity, Session, Sql, SqlError};
 use crate::batch::MappedEvent;
 use crate::event::{Document, Entry, Rejection};
@@ -15,14 +15,21 @@ pub async fn insert(
     lane: &LaneIdentity,
     dead: &[(&MappedEvent, &Rejection)],
 ) -> Result<(), SqlError> {
-    const ROWS_PER_STATEMENT: usize = 50;
-    for chunk in dead.chunks(ROWS_PER_STATEMENT) {
-        let rows: Vec<[Value; COLUMNS.len()]> = chunk.iter().map(|(event, why)| row(lane, event, why)).collect();
-        let sql = insert_sql(session.backend(), rows.len());
-        session.execute(sql, rows.iter().flatten().collect()).await?;
+    let rows: Vec<[Value; COLUMNS.len()]> = dead.iter().map(|(event, why)| row(lane, event, why)).collect();
+    let mut rows = rows.as_slice();
+    while !rows.is_empty() {
+        let bytes = rows.iter().map(|row| row.iter().map(Value::bytes).sum());
+        let (chunk, rest) = rows.split_at(rows_of_next_statement(bytes, COLUMNS.len()));
+        rows = rest;
+        let sql = insert_sql(session.backend(), chunk.len());
+        session.execute(sql, chunk.iter().flatten().collect()).await?;
     }
     Ok(())
 }
+
+/// Most bytes of an entry or a document that a dead letter keeps. What is longer is cut, with its length: a row too
+/// large for the database must not stop the stream, and the stream in Redis still has all of it.
+const KEPT_BYTES_MAX: usize = 1 << 20;
 
 const COLUMNS: [&str; 15] = [
     "pipeline",
@@ -81,7 +88,7 @@ fn row(lane: &LaneIdentity, event: &MappedEvent, why: &Rejection) -> [Value; COL
 fn entry_json(entry: &Entry, names: &FieldNames) -> String {
     let fields = entry.fields.iter().filter(|(name, _)| name != names.payload.as_bytes());
     let members = fields.map(|(name, value)| (readable(name), serde_json::Value::String(readable(value))));
-    serde_json::Value::Object(members.collect()).to_string()
+    cut(serde_json::Value::Object(members.collect()).to_string())
 }
 
 fn document_text(document: &Document) -> Option<String> {
@@ -89,7 +96,7 @@ fn document_text(document: &Document) -> Option<String> {
         Document::Json(text) => Some(readable(text)),
         Document::Fields(fields) => {
             let members = fields.iter().map(|(name, value)| (readable(name), readable(value).into()));
-            Some(serde_json::Value::Object(members.collect()).to_string())
+            Some(cut(serde_json::Value::Object(members.collect()).to_string()))
         }
         Document::Missing | Document::None => None,
     }
@@ -99,7 +106,32 @@ fn document_text(document: &Document) -> Option<String> {
 /// nothing of the event is lost.
 fn readable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => text.to_owned(),
-        _ => format!("hex:{}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        Ok(text) if !text.contains('\0') => cut(text.to_owned()),
+        _ => cut(format!("hex:{}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())),
+    }
+}
+
+fn cut(mut text: String) -> String {
+    let length = text.len();
+    if length > KEPT_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(KEPT_BYTES_MAX));
+        text.push_str(&format!("… (cut: {length} bytes in all)"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_database_can_store_what_is_kept() {
+        for (bytes, expected) in
+            [(&b"plain \xc3\xab"[..], "plain ë"), (b"a\0b", "hex:610062"), (b"\xff\x01", "hex:ff01"), (b"", "")]
+        {
+            assert_eq!(readable(bytes), expected);
+        }
+        let long = readable("ë".repeat(KEPT_BYTES_MAX).as_bytes());
+        assert!(long.len() < KEPT_BYTES_MAX + 100 && long.ends_with("(cut: 2097152 bytes in all)"));
     }
 }

@@ -8,7 +8,8 @@ use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Executor, MySql};
 
 use super::sql::ValuesStatements;
 use super::values::write_values;
-use super::{Answer, Session, Sql, SqlError};
+use super::{Answer, ErrorClass, Session, Sql, SqlError};
+use crate::event::RejectionClass;
 use crate::mapping::Step;
 use crate::table::{TablePlan, Value};
 
@@ -17,6 +18,8 @@ pub struct MySqlSession {
     connection: MySqlConnection,
     plan: TablePlan,
     statements: std::sync::Arc<ValuesStatements>,
+    /// `max_allowed_packet`: the server cuts the connection of a statement with more bytes.
+    packet_bytes_max: usize,
 }
 
 impl MySqlSession {
@@ -33,8 +36,10 @@ impl MySqlSession {
         // A lock must be given up before the writer gives up the connection, or the server would go on waiting for it.
         let lock_wait = format!("SET SESSION innodb_lock_wait_timeout = {}", statement_timeout.as_secs().clamp(1, 50));
         sqlx::raw_sql(AssertSqlSafe(lock_wait)).execute(&mut connection).await?;
+        let packet_bytes_max: u64 =
+            sqlx::query_scalar("SELECT CAST(@@max_allowed_packet AS UNSIGNED)").fetch_one(&mut connection).await?;
         let statements = ValuesStatements::new(DbBackend::MySql, &plan).into();
-        Ok(MySqlSession { connection, plan, statements })
+        Ok(MySqlSession { connection, plan, statements, packet_bytes_max: packet_bytes_max as usize })
     }
 }
 
@@ -52,6 +57,14 @@ impl Session for MySqlSession {
 
     fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<&'a Value>) -> Answer<'a, u64> {
         Box::pin(async move {
+            let bytes = sql.len() + arguments.iter().map(|value| value.bytes()).sum::<usize>();
+            if bytes >= self.packet_bytes_max {
+                // Only a single row can come to this, see `rows_of_next_statement`.
+                return Err(SqlError {
+                    class: ErrorClass::Data(RejectionClass::TooLong),
+                    message: format!("the row has {bytes} bytes, max_allowed_packet is {}", self.packet_bytes_max),
+                });
+            }
             let mut bound = MySqlArguments::default();
             for value in arguments {
                 bind(&mut bound, value).map_err(SqlError::unbindable)?;

@@ -39,20 +39,20 @@ pub fn placeholder(backend: DbBackend, number: usize) -> String {
     }
 }
 
-/// Cuts `rows` into statements of few different sizes with at most [`PLACEHOLDERS_MAX`] placeholders each.
-pub fn chunk_sizes(rows: usize, placeholders_per_row: usize) -> Vec<usize> {
-    let mut left = rows;
-    let mut sizes = Vec::new();
-    for size in ROWS_PER_STATEMENT {
-        if size * placeholders_per_row > PLACEHOLDERS_MAX && size > 1 {
-            continue;
-        }
-        while left >= size {
-            sizes.push(size);
-            left -= size;
-        }
-    }
-    sizes
+/// Most bytes of values in one statement: well below the smallest `max_allowed_packet` in use (4 MiB).
+const STATEMENT_BYTES_MAX: usize = 1 << 20;
+
+/// How many of the next rows go into one statement: one of few different numbers, with at most
+/// [`PLACEHOLDERS_MAX`] placeholders and, unless a single row has more, [`STATEMENT_BYTES_MAX`] bytes.
+pub fn rows_of_next_statement(row_bytes: impl IntoIterator<Item = usize>, placeholders_per_row: usize) -> usize {
+    let mut bytes = 0;
+    let within_bytes = |row: &usize| {
+        bytes += row;
+        bytes <= STATEMENT_BYTES_MAX
+    };
+    let rows = row_bytes.into_iter().take(ROWS_PER_STATEMENT[0]).take_while(within_bytes).count();
+    let fits = |size: &usize| *size <= rows && size * placeholders_per_row <= PLACEHOLDERS_MAX;
+    ROWS_PER_STATEMENT.into_iter().find(fits).unwrap_or(1)
 }
 
 /// `(?, ?), (?, ?)`: `rows` groups of `width` placeholders.
@@ -192,11 +192,19 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_of_few_sizes_and_add_up() {
-        for (rows, width) in [(0, 3), (1, 3), (1234, 7), (999, 50), (7, 30_000), (3, 40_000)] {
-            let sizes = chunk_sizes(rows, width);
-            assert_eq!(sizes.iter().sum::<usize>(), rows);
-            assert!(sizes.iter().all(|size| *size == 1 || size * width <= PLACEHOLDERS_MAX), "{rows} x {width}");
+    fn statements_are_of_few_sizes_and_within_the_limits() {
+        for (rows, bytes, width, expected) in [
+            (1234, 10, 7, 500),
+            (499, 10, 7, 100),
+            (3, 10, 7, 1),
+            (1234, 10, 50, 500),
+            (1234, 10, 100, 100),
+            (1234, 10, 40_000, 1),
+            (1234, 100_000, 3, 4),
+            (1234, 5_000_000, 3, 1),
+        ] {
+            let size = rows_of_next_statement(std::iter::repeat_n(bytes, rows), width);
+            assert_eq!(size, expected, "{rows} rows of {bytes} bytes and {width} columns");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::sql::{ValuesStatements, chunk_sizes};
+use super::sql::{ValuesStatements, rows_of_next_statement};
 use super::{Answer, Session};
 use crate::mapping::{ChangeKind, Step};
 use crate::table::Value;
@@ -21,7 +21,9 @@ pub fn write_values<'a>(
         }
         let width = step.rows.first().map_or(1, |row| row.len().max(1));
         let mut rows = step.rows.as_slice();
-        for size in chunk_sizes(rows.len(), width) {
+        while !rows.is_empty() {
+            let bytes = rows.iter().map(|row| row.iter().map(Value::bytes).sum());
+            let size = rows_of_next_statement(bytes, width);
             let (chunk, rest) = rows.split_at(size);
             rows = rest;
             let sql = match (step.kind, session.backend()) {

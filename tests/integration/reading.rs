@@ -221,3 +221,22 @@ async fn every_plain_type_of_sqlite() {
     )
     .await;
 }
+
+/// Statements are limited in bytes, and a row that no statement can carry is a dead letter, not a cut connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_documents_pass_and_too_large_ones_become_dead_letters() {
+    let mut setting = Setting::new(Kind::MariaDb, RedisServer::start(), "CREATE TABLE thing (n int, t longtext)").await;
+    const MIB: usize = 1 << 20;
+    for (n, length) in [(1, 3 * MIB), (2, 10), (3, 20 * MIB), (4, 10), (5, 6 * MIB)] {
+        let document = format!(r#"{{"n": {n}, "t": "{}"}}"#, "x".repeat(length));
+        setting.add(&[("payload", &document)]).await;
+    }
+    let pipeline = setting.start("    columns: {n: n, t: t}\n");
+    done(&setting.database, "stream:thing", 5, DEADLINE).await;
+    drained(pipeline).await;
+    let rows = setting.rows("SELECT cast(n as char), cast(length(t) as char) FROM thing ORDER BY n").await;
+    assert_eq!(rows, ["1|3145728", "2|10", "4|10", "5|6291456"]);
+    let dead = setting.rows("SELECT error_class, message FROM write_behind_dead_letter").await;
+    assert_eq!(dead.len(), 1);
+    assert!(dead[0].starts_with("too_long|the row has 2097"), "{dead:?}");
+}

@@ -7,9 +7,9 @@ use write_behind::error::PipelineError;
 use write_behind::logging;
 use write_behind::settings::{Layers, Settings, StreamSettings, WriteMode};
 use write_behind::sink::{ErrorClass, Target, checkpoint};
-use write_behind::startup::{compile_mapping, connect_redis, connect_target};
+use write_behind::startup::{check_folder, compile_mapping, connect_redis, connect_target};
 
-use crate::database::{self, missing_file};
+use crate::database::{self, is_missing_file};
 use crate::runtime::block_on;
 use migration::Migrator;
 use report::Report;
@@ -52,18 +52,12 @@ async fn servers(settings: &Settings, report: &mut Report) -> Result<(), Pipelin
 /// Connects, but does not create a SQLite file.
 async fn connect_database(settings: &Settings, report: &mut Report) -> Result<Target, PipelineError> {
     let address = settings.rdbms.address();
-    let Some(file) = missing_file(&settings.rdbms) else {
+    if !is_missing_file(&settings.rdbms) {
         let target = connect_target(settings).await?;
         report.ok(address)?;
         return Ok(target);
-    };
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        return Err(PipelineError::Configuration(format!(
-            "{address}: there is no folder {}: create it, or set rdbms.database",
-            folder.display()
-        )));
     }
+    check_folder(&settings.rdbms)?;
     report.note(format_args!("{address} is not there yet: `pipeline run` and `pipeline migrate up` create it"))?;
     // An empty database like the one that would be made.
     let mut empty = settings.clone();

@@ -9,22 +9,21 @@ use write_behind::settings::{RdbmsKind, RdbmsSettings, Settings};
 use write_behind::sink::{ErrorClass, SqlError, Target};
 use write_behind::startup::connect_target;
 
-/// The SQLite file of the settings, if it is not there. Opening it would create it.
-pub fn missing_file(settings: &RdbmsSettings) -> Option<&Path> {
-    let file = Path::new(&settings.database);
-    let in_memory = settings.database == ":memory:" || settings.url_options.is_some();
-    (settings.kind == RdbmsKind::Sqlite && !in_memory && !file.exists()).then_some(file)
+/// Whether the settings name a SQLite file that is not there. Opening it would create it.
+pub fn is_missing_file(settings: &RdbmsSettings) -> bool {
+    // Options after `?` may say that it is in memory, or that it must be there.
+    settings.kind == RdbmsKind::Sqlite && settings.url_options.is_none() && !Path::new(&settings.database).exists()
 }
 
 /// Connects to a database that is there already.
 pub async fn connect_existing(settings: &Settings) -> Result<Target, PipelineError> {
-    match missing_file(&settings.rdbms) {
-        Some(_) => Err(PipelineError::Configuration(format!(
+    if is_missing_file(&settings.rdbms) {
+        return Err(PipelineError::Configuration(format!(
             "{} is not there: check rdbms.database, or create it with `pipeline migrate up`",
             settings.rdbms.address()
-        ))),
-        None => connect_target(settings).await,
+        )));
     }
+    connect_target(settings).await
 }
 
 /// The migrations of `M`, in the order in which they are applied, with whether they are. Creates nothing.

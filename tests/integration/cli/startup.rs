@@ -56,6 +56,19 @@ async fn no_database() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_a_database() {
+    let redis = RedisServer::start();
+    let folder = crate::support::folder::temporary("startup");
+    let config = |file: &str| {
+        let file = folder.path().join(file);
+        format!("{}rdbms:\n  type: sqlite\n  database: {}\n", super::redis_yaml(&redis), file.display())
+    };
+    refused(&config("gone/x.db"), &["sqlite file", "there is no folder", "rdbms.database"]).await;
+    std::fs::write(folder.path().join("letter"), "Dear Sir or Madam, this is not a database. ".repeat(9)).unwrap();
+    refused(&config("letter"), &["sqlite file", "not a database", "rdbms.database"]).await;
+}
+
+#[tokio::test]
 async fn a_wrong_password() {
     let redis = RedisServer::start();
     for kind in [Kind::Postgres, Kind::MariaDb] {

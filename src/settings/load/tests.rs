@@ -1,3 +1,5 @@
+//! The settings that a process gets from its layers, and the words for what is wrong with them.
+
 use std::time::Duration;
 
 use super::super::layer::LayerKind;

@@ -122,7 +122,11 @@ async fn a_reader_that_has_enough_is_no_error() {
     let file = folder.path().join("config.yaml");
     std::fs::write(&file, yaml).unwrap();
     // More than a pipe holds, so that it is still writing when the reader is gone.
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_pipeline"))
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pipeline"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PIPELINE__")) {
+        command.env_remove(name);
+    }
+    let mut child = command
         .args(["dead-letters", "list", "--limit", "5000", "--config"])
         .arg(&file)
         .stdout(Stdio::piped())

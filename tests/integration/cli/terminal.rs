@@ -20,8 +20,8 @@ if pid == 0:
     os.setsid()
     for fd in (0, 1, 2):
         os.dup2(theirs, fd)
-    os.environ["TERM"] = "xterm"
-    os.execv(command[0], command)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE__")}
+    os.execve(command[0], command, environment | {"TERM": "xterm"})
 os.close(theirs)
 os.write(ours, answer.encode())
 got = b""

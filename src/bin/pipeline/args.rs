@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::dead_letters::DeadLettersArgs;
 use crate::demo::DemoArgs;
@@ -45,16 +44,6 @@ pub enum Command {
     Metrics(MetricsArgs),
     /// List the events that could not be written, or show one
     DeadLetters(DeadLettersArgs),
-}
-
-/// Ends the process as clap does when arguments are wrong in themselves, for what clap cannot see.
-pub fn wrong_arguments(subcommand: &str, message: &str) -> ! {
-    let mut command = Args::command();
-    command.build();
-    match command.find_subcommand_mut(subcommand) {
-        Some(subcommand) => subcommand.error(ErrorKind::ValueValidation, message).exit(),
-        None => command.error(ErrorKind::ValueValidation, message).exit(),
-    }
 }
 
 const CHECK: &str = "Each server is connected to once, without waiting for app.startup_timeout_sec. A line begins with `ok`, with `note` (no \

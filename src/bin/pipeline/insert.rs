@@ -10,10 +10,10 @@ use write_behind::stream::connection::RedisClient;
 use write_behind::stream::producer::Producer;
 use write_behind::stream::write::{ProduceError, Write};
 
-use crate::args::wrong_arguments;
 use crate::failure::of_write;
 use crate::output;
 use crate::runtime::block_on;
+use crate::usage::wrong_arguments;
 
 /// Arguments of `pipeline insert`.
 #[derive(Debug, clap::Args)]
@@ -89,10 +89,16 @@ pub fn insert(args: InsertArgs, settings: &Settings) -> Result<(), PipelineError
     let durability = settings.producer.durability;
     match durability {
         Durability::None if args.replicas.or(args.local).or(args.timeout_ms).is_some() => {
-            wrong_arguments("insert", "--replicas, --local and --timeout-ms need --durability wait or waitaof");
+            wrong_arguments::<InsertArgs>(
+                "pipeline insert",
+                "--replicas, --local and --timeout-ms need --durability wait or waitaof",
+            );
         }
         Durability::Replicas { .. } if args.local.is_some() => {
-            wrong_arguments("insert", "--local needs --durability waitaof: WAIT is about replicas only");
+            wrong_arguments::<InsertArgs>(
+                "pipeline insert",
+                "--local needs --durability waitaof: WAIT is about replicas only",
+            );
         }
         _ => {}
     }
@@ -125,7 +131,7 @@ fn write(args: InsertArgs) -> Result<Write, PipelineError> {
     let key = args.key;
     if args.op == OpArg::Delete {
         if args.document.is_some() {
-            wrong_arguments("insert", "a delete has no document: leave it out");
+            wrong_arguments::<InsertArgs>("pipeline insert", "a delete has no document: leave it out");
         }
         return Ok(Write::delete(key.unwrap_or_default()));
     }
@@ -136,7 +142,10 @@ fn write(args: InsertArgs) -> Result<Write, PipelineError> {
     // Raw, so that the numbers and the order of the members stay as they were given.
     let document = match serde_json::from_str::<&RawValue>(&text) {
         Ok(document) => document,
-        Err(error) => wrong_arguments("insert", &format!("the document is not JSON: {error}: give one JSON object")),
+        Err(error) => wrong_arguments::<InsertArgs>(
+            "pipeline insert",
+            &format!("the document is not JSON: {error}: give one JSON object"),
+        ),
     };
     let write = match args.op {
         OpArg::Update => Write::update(key.unwrap_or_default(), &document),
@@ -146,7 +155,7 @@ fn write(args: InsertArgs) -> Result<Write, PipelineError> {
             None => write,
         }),
     };
-    Ok(write.unwrap_or_else(|error| wrong_arguments("insert", &error.to_string())))
+    Ok(write.unwrap_or_else(|error| wrong_arguments::<InsertArgs>("pipeline insert", &error.to_string())))
 }
 
 fn from_stdin() -> Result<String, PipelineError> {

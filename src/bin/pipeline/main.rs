@@ -14,6 +14,7 @@ mod output;
 mod run;
 mod runtime;
 mod signals;
+mod usage;
 
 use std::process::ExitCode;
 

@@ -11,10 +11,10 @@ use write_behind::settings::Settings;
 use write_behind::sink::Target;
 use write_behind::startup;
 
-use crate::args::wrong_arguments;
 use crate::database::{connect_existing, failed, migrations};
 use crate::output;
 use crate::runtime::block_on;
+use crate::usage::wrong_arguments;
 
 /// Arguments of `pipeline migrate`.
 #[derive(Debug, clap::Args)]
@@ -130,7 +130,7 @@ where
 /// Asks on the terminal. Where there is none, nobody can be asked.
 fn confirm() -> Result<(), PipelineError> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        wrong_arguments("migrate", "nothing was dropped: --yes is needed to drop these tables");
+        wrong_arguments::<MigrateArgs>("pipeline migrate", "nothing was dropped: --yes is needed to drop these tables");
     }
     let mut answer = String::new();
     let asked = write!(io::stderr(), "go on? y or n: ").and_then(|()| io::stdin().lock().read_line(&mut answer));

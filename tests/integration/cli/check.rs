@@ -76,10 +76,10 @@ async fn what_endangers_data_is_a_warning() {
     migrated(&config).await;
     let report = succeeding(&config, &["check"]).await;
     let warnings = lines(&report, "warning");
-    assert_eq!(warnings.len(), 2, "{report}");
+    assert_eq!(warnings.len(), 3, "{report}");
     assert_parts(warnings[0], &["maxmemory-policy is allkeys-lru", "noeviction"]);
     assert_parts(warnings[1], &["append-only file is off", "appendonly"]);
-    assert_parts(&report, &["note  redis at", "no RedisJSON"]);
+    assert_parts(warnings[2], &["no RedisJSON", "producer.document to string or inline"]);
 
     let json = config.clone() + "producer:\n  document: json\nstreams:\n  user_action:\n    document: json\n";
     let report = succeeding(&json, &["check"]).await;

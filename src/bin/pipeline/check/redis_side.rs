@@ -41,17 +41,19 @@ pub fn report(
     if capabilities.json {
         return Ok(());
     }
+    let absent = format!("redis at {address}: no RedisJSON, or no right to COMMAND INFO");
     let demand = demands_of_json(settings);
-    if demand.is_empty() {
-        return report.note(format_args!(
-            "redis at {address}: no RedisJSON, or no right to COMMAND INFO: documents are JSON in strings"
-        ));
+    if !demand.is_empty() {
+        let demand = demand.join(" and ");
+        return report.warning(format_args!("{absent}, but {demand} wants it: load the module, or set that to auto"));
     }
-    report.warning(format_args!(
-        "redis at {address}: no RedisJSON, or no right to COMMAND INFO, but {} wants it: load the module, or set that to \
-         auto",
-        demand.join(" and ")
-    ))
+    match settings.producer.document {
+        DocumentStore::Auto => report.warning(format_args!(
+            "{absent}: producers of these settings store documents as JSON in strings: load the module, or set \
+             producer.document to string or inline if that is as it should be"
+        )),
+        DocumentStore::Json | DocumentStore::String | DocumentStore::Inline => report.note(absent),
+    }
 }
 
 /// The settings that do not work without RedisJSON.

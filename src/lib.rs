@@ -1,6 +1,7 @@
 //! Writes JSON documents behind from Redis Streams to SQL databases.
 
 pub mod actors;
+pub mod audit;
 pub mod batch;
 pub mod credits;
 pub mod decode;

@@ -105,6 +105,16 @@ pub enum DeadLetters {
     InDatabase,
 }
 
+/// StreamReader to MetricsActor: entries were deleted before they were read.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct EntriesLost {
+    /// `streams.<entity>`
+    pub entity: String,
+    /// How many.
+    pub entries: u64,
+}
+
 /// Anyone to MetricsActor: write everything that is due to Redis now, and answer when that is done.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

@@ -13,7 +13,7 @@ use entity::dead_letter;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use slog::{Logger, warn};
 
-use super::messages::{BatchCommitted, DeadLetters, Flush, StreamOpened};
+use super::messages::{BatchCommitted, DeadLetters, EntriesLost, Flush, StreamOpened};
 use crate::event::StreamId;
 use crate::lane::Span;
 use crate::metrics::log_entry::{DeadReason, LogEntry, LogSubject};
@@ -63,6 +63,8 @@ struct StreamCounters {
     /// Whether this process has worked on the stream, so that `totals` are what it has told.
     known: bool,
     catch_up: Option<CatchUp>,
+    /// Entries lost and not yet told.
+    lost: u64,
     changed: bool,
     refreshed: Instant,
 }
@@ -90,6 +92,7 @@ struct Counter {
     subject: LogSubject,
     totals: Totals,
     catch_up: Option<CatchUp>,
+    lost: u64,
     /// Take the totals from the checkpoints: nothing was heard of the stream for a while.
     refresh: bool,
 }
@@ -108,6 +111,7 @@ impl MetricsActor {
                 totals: Totals::default(),
                 known: false,
                 catch_up: None,
+                lost: 0,
                 changed: false,
                 refreshed: Instant::now(),
             };
@@ -138,8 +142,13 @@ impl MetricsActor {
             let quiet = stream.known && !stream.changed;
             let refresh = quiet && stream.refreshed.elapsed() >= self.start.settings.refresh_interval;
             if stream.changed || refresh {
-                let catch_up = stream.catch_up.take();
-                counters.push(Counter { subject: stream.subject.clone(), totals: stream.totals, catch_up, refresh });
+                counters.push(Counter {
+                    subject: stream.subject.clone(),
+                    totals: stream.totals,
+                    catch_up: stream.catch_up.take(),
+                    lost: std::mem::take(&mut stream.lost),
+                    refresh,
+                });
                 stream.changed = false;
                 stream.refreshed = Instant::now();
             }
@@ -167,6 +176,7 @@ impl MetricsActor {
             if failure.is_some() {
                 stream.changed = true;
                 stream.catch_up = stream.catch_up.or(counter.catch_up);
+                stream.lost += counter.lost;
             }
         }
         let Some(failure) = failure else { return };
@@ -207,9 +217,12 @@ impl Publication {
         extra.extend(self.read_dead_letters().await.map_err(|error| error.to_string())?);
         let mut pipe = redis::pipe();
         pipe.atomic();
-        for Counter { subject, totals, .. } in &self.counters {
+        for Counter { subject, totals, lost, .. } in &self.counters {
             pipe.set(names::rdbms_success(&subject.entity), totals.applied).ignore();
             pipe.set(names::rdbms_fail(&subject.entity), totals.dead_lettered).ignore();
+            if *lost > 0 {
+                pipe.incr(names::redis_lost(&subject.entity), *lost).ignore();
+            }
         }
         if self.start.log_settings.enabled {
             for entry in extra.iter().chain(&self.log_entries) {
@@ -353,6 +366,17 @@ impl Handler<StreamOpened> for MetricsActor {
         stream.totals = committed;
         stream.known = true;
         stream.changed = true;
+    }
+}
+
+impl Handler<EntriesLost> for MetricsActor {
+    type Result = ();
+
+    fn handle(&mut self, message: EntriesLost, _: &mut Context<Self>) {
+        if let Some(stream) = self.streams.get_mut(&message.entity) {
+            stream.lost += message.entries;
+            stream.changed = true;
+        }
     }
 }
 

@@ -12,12 +12,14 @@ use super::metrics::MetricsActor;
 use super::rdbms_writer::{RdbmsWriter, RdbmsWriterStart};
 use super::stream_reader::{StreamReader, StreamReaderStart};
 use super::transformer::{Transformer, TransformerStart};
+use crate::audit::StreamState;
+use crate::event::StreamId;
 use crate::mapping::Mapping;
-use crate::settings::{Settings, StartId, StreamSettings, WriteMode};
+use crate::settings::{OnReset, Settings, StartId, StreamSettings, WriteMode};
 use crate::sink::checkpoint::{self, Position};
 use crate::sink::{ErrorClass, LaneIdentity, SqlError, Target};
 use crate::startup::compile_mapping;
-use crate::stream::capabilities::Capabilities;
+use crate::stream::capabilities::{Capabilities, is_replica};
 use crate::stream::connection::RedisClient;
 use crate::stream::failure::RedisFailure;
 use crate::stream::reader::stream_info;
@@ -62,39 +64,58 @@ pub struct StreamGroup {
 }
 
 /// Finds out all that a generation begins with: the table, the mapping, the server's abilities, the checkpoint.
+/// `newest_seen` is the stream's newest id as the last generation saw it, if that had gone back.
 ///
 /// # Errors
 /// The reason why the stream cannot be worked on now.
-pub async fn prepare(shared: &Shared, stream: &StreamSettings, log: &Logger) -> Result<Prepared, ExitReason> {
+pub async fn prepare(
+    shared: &Shared,
+    stream: &StreamSettings,
+    newest_seen: Option<StreamId>,
+    log: &Logger,
+) -> Result<Prepared, ExitReason> {
     let mut connection = shared.redis.multiplexed().await.map_err(of_redis)?;
     let json_available = Capabilities::detect(&mut connection).await.map_err(of_redis)?.json;
     let mapping = compile_mapping(&shared.target, stream).await.map_err(of_database)?;
     let mapping = mapping.map_err(|problems| ExitReason::Configuration(problems.join("; ")))?;
     let lanes = usable_lanes(stream, &mapping, log);
-    let info = stream_info(&mut connection, &stream.stream_name).await.map_err(of_redis)?;
-    let newest = info.map(|info| info.last_generated_id);
     let (app, db) = (&shared.settings.app, shared.target.db());
     let who = (app.name.as_str(), stream.stream_name.as_str(), app.instance_id.as_str());
+    // The checkpoint first: read after it, the stream's newest id cannot be below it unless the stream went back.
     let mut positions = checkpoint::load(db, who.0, who.1).await.map_err(of_database)?;
+    let info = stream_info(&mut connection, &stream.stream_name).await.map_err(of_redis)?;
+    let newest = StreamState::of(info).newest;
+    let newest = newest_seen.map_or(newest, |seen| seen.min(newest));
     if positions.is_empty() {
         let start = match stream.start_id {
             StartId::After(id) => id,
-            StartId::Newest => newest.unwrap_or_default(),
+            StartId::Newest => newest,
         };
         positions = checkpoint::create(db, who, lanes, start).await.map_err(of_database)?;
         info!(log, "new checkpoint"; "start" => %start, "lanes" => lanes);
+    }
+    let furthest = positions.iter().map(|position| position.last_id).max().unwrap_or_default();
+    if newest < furthest {
+        let reset = ExitReason::StreamReset(newest);
+        if is_replica(&mut connection).await.map_err(of_redis)? {
+            let text = format!("{}: {reset}; but the server is a replica: redis.host must be the primary", who.1);
+            return Err(ExitReason::Redis(text));
+        }
+        error!(log, "{}", reset; "checkpoint" => %furthest, "on_reset" => stream.on_reset.name());
+        if stream.on_reset == OnReset::Pause {
+            return Err(ExitReason::Configuration(format!(
+                "{reset}, which is {furthest}. Restore the stream, or set streams.{}.on_reset to follow",
+                stream.entity
+            )));
+        }
+        checkpoint::follow_back(db, who, &positions, newest).await.map_err(of_database)?;
+        positions = checkpoint::load(db, who.0, who.1).await.map_err(of_database)?;
     }
     let mut align = positions.len() != lanes as usize;
     if align && checkpoint::divide(db, who, &positions, lanes).await.map_err(of_database)? {
         info!(log, "divided into another number of lanes"; "before" => positions.len(), "now" => lanes);
         positions = checkpoint::load(db, who.0, who.1).await.map_err(of_database)?;
         align = false;
-    }
-    let furthest = positions.iter().map(|position| position.last_id).max().unwrap_or_default();
-    if newest.is_some_and(|newest| newest < furthest) {
-        error!(log, "the stream's newest id is below the checkpoint: Redis lost entries that were applied, or the \
-            stream was made anew. New entries are read only once their ids pass the checkpoint";
-            "newest" => newest.map(|id| id.to_string()), "checkpoint" => %furthest);
     }
     Ok(Prepared { mapping: Arc::new(mapping), json_available, positions, align })
 }
@@ -254,6 +275,7 @@ impl Builder<'_> {
             positions: prepared.positions.iter().map(|position| position.last_id).collect(),
             align: prepared.align,
             transformers,
+            metrics: self.shared.metrics.clone(),
             last_words: last_words.clone(),
             progress: self.watch(&name),
             log: self.log.new(o!("actor" => "StreamReader")),

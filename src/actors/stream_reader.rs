@@ -4,19 +4,24 @@ use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler};
-use slog::{Logger, debug, info};
+use slog::{Logger, debug, error, info};
 
-use super::messages::{Committed, DocumentsFetched, Drain, EntryBatch};
+use super::messages::{Committed, DocumentsFetched, Drain, EntriesLost, EntryBatch};
+use super::metrics::MetricsActor;
 use super::transformer::Transformer;
+use crate::audit::{Audit, Finding, StreamState};
 use crate::credits::Credits;
 use crate::event::{Entry, StreamId};
 use crate::lane::{LanePart, LaneSplitter};
 use crate::settings::StreamSettings;
 use crate::stream::connection::{RedisClient, RedisConnection};
 use crate::stream::failure::RedisFailure;
-use crate::stream::reader::read_after;
+use crate::stream::reader::{read_after, stream_info};
 use crate::supervision::exit::{ExitReason, LastWords};
 use crate::supervision::progress::Progress;
+
+/// How often the stream is compared with what was read of it, at its end.
+const AUDIT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a reader needs to begin.
 pub struct StreamReaderStart {
@@ -31,6 +36,8 @@ pub struct StreamReaderStart {
     pub align: bool,
     /// Lane l goes to transformer l modulo their number.
     pub transformers: Vec<Addr<Transformer>>,
+    /// Told of entries that were lost.
+    pub metrics: Addr<MetricsActor>,
     /// Where to leave the reason before stopping.
     pub last_words: LastWords,
     /// Liveness.
@@ -56,6 +63,9 @@ pub struct StreamReader {
     /// Why the reader will end once everything is committed.
     draining: Option<ExitReason>,
     idle_checked: Instant,
+    audit: Audit,
+    audited: Instant,
+    metrics: Addr<MetricsActor>,
     last_words: LastWords,
     progress: Progress,
     log: Logger,
@@ -79,6 +89,9 @@ impl StreamReader {
             reading: false,
             draining: None,
             idle_checked: Instant::now(),
+            audit: Audit::default(),
+            audited: Instant::now(),
+            metrics: start.metrics,
             last_words: start.last_words,
             progress: start.progress,
             log: start.log,
@@ -93,6 +106,10 @@ impl StreamReader {
         }
         self.reading = true;
         self.progress.working();
+        let audit = self.align_at.is_none() && self.audited.elapsed() >= AUDIT_INTERVAL;
+        if audit {
+            self.audited = Instant::now();
+        }
         // On the way to an alignment the end of the stream is a result, not something to wait at.
         let block = self.align_at.is_none().then_some(self.settings.block);
         let read = read(
@@ -102,14 +119,15 @@ impl StreamReader {
             self.splitter.scanned(),
             count,
             block,
+            audit,
         );
         context.spawn(wrap_future(read).map(|outcome, reader: &mut Self, context| reader.read_done(outcome, context)));
     }
 
-    fn read_done(&mut self, outcome: Result<(RedisConnection, Vec<Entry>), RedisFailure>, context: &mut Context<Self>) {
+    fn read_done(&mut self, outcome: Result<Read, RedisFailure>, context: &mut Context<Self>) {
         self.reading = false;
         self.progress.idle();
-        let (connection, mut entries) = match outcome {
+        let Read { connection, mut entries, state } = match outcome {
             Ok(read) => read,
             Err(failure) => {
                 let transient = failure.is_transient();
@@ -131,11 +149,32 @@ impl StreamReader {
                 self.splitter.skip_to(align_at);
                 return self.drain(ExitReason::Aligned, context);
             }
-        } else {
-            self.hand_out(entries);
-            self.move_idle_lanes();
+            return self.read(context);
         }
+        let gone = self.audit.read(entries.len());
+        self.hand_out(entries);
+        if let Some((upto, lost)) = gone {
+            self.splitter.skip_to(upto);
+            self.note_lost(lost);
+        }
+        if let Some(state) = state {
+            match self.audit.look(state, self.splitter.scanned()) {
+                Finding::Sound => {}
+                Finding::Lost(lost) => self.note_lost(lost),
+                Finding::WentBack => return self.end(ExitReason::StreamReset(state.newest), context),
+            }
+        }
+        self.move_idle_lanes();
         self.read(context);
+    }
+
+    /// Entries were deleted or trimmed before they were read: nobody can write them any more, so somebody must know.
+    fn note_lost(&mut self, entries: u64) {
+        if entries > 0 {
+            error!(self.log, "entries were deleted from the stream before they were read: trim it less, or later";
+                "entries" => entries, "stream" => &self.settings.stream_name, "read_upto" => %self.splitter.scanned());
+            self.metrics.do_send(EntriesLost { entity: self.settings.entity.clone(), entries });
+        }
     }
 
     fn hand_out(&mut self, entries: Vec<Entry>) {
@@ -188,6 +227,14 @@ impl StreamReader {
     }
 }
 
+/// What one read brings.
+struct Read {
+    connection: RedisConnection,
+    entries: Vec<Entry>,
+    /// The state of the stream after the read, if it was asked for and the read came to the stream's end.
+    state: Option<StreamState>,
+}
+
 async fn read(
     redis: RedisClient,
     connection: Option<RedisConnection>,
@@ -195,13 +242,18 @@ async fn read(
     after: StreamId,
     count: usize,
     block: Option<Duration>,
-) -> Result<(RedisConnection, Vec<Entry>), RedisFailure> {
+    audit: bool,
+) -> Result<Read, RedisFailure> {
     let mut connection = match connection {
         Some(connection) => connection,
         None => redis.dedicated(block.unwrap_or_default()).await?,
     };
     let entries = read_after(&mut connection, &stream, after, count, block).await?;
-    Ok((connection, entries))
+    let state = match audit && entries.len() < count {
+        true => Some(StreamState::of(stream_info(&mut connection, &stream).await?)),
+        false => None,
+    };
+    Ok(Read { connection, entries, state })
 }
 
 impl Actor for StreamReader {

@@ -10,6 +10,11 @@ pub fn redis_fail(entity: &str) -> String {
     format!("metrics:{entity}:redis:fail")
 }
 
+/// Entries that were deleted from the stream before they were read.
+pub fn redis_lost(entity: &str) -> String {
+    format!("metrics:{entity}:redis:lost")
+}
+
 /// Events applied to the database.
 pub fn rdbms_success(entity: &str) -> String {
     format!("metrics:{entity}:rdbms:success")

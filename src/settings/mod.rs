@@ -313,6 +313,25 @@ pub enum OnMissing {
     Delete,
 }
 
+/// What a stream whose newest id is below the checkpoint means: `streams.<entity>.on_reset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnReset {
+    /// Alarm, and go on from the stream's newest id: all that comes is new.
+    Follow,
+    /// Alarm, and pause the stream until a person has decided.
+    Pause,
+}
+
+impl OnReset {
+    /// The name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnReset::Follow => "follow",
+            OnReset::Pause => "pause",
+        }
+    }
+}
+
 /// How `insert` and `upsert` reach the table: `streams.<entity>.mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteMode {
@@ -379,6 +398,8 @@ pub struct StreamSettings {
     pub document: DocumentSource,
     /// What a missing document means.
     pub on_missing: OnMissing,
+    /// What a stream that went back behind the checkpoint means.
+    pub on_reset: OnReset,
     /// Names of the entry's fields.
     pub fields: FieldNames,
     /// Field of the entry whose value decides the lane, and so the order; `None`: the document's key.

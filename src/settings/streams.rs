@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::layer::LayerKind;
 use super::problem::Report;
 use super::section::{Scope, Section, nearest};
-use super::{ColumnSource, DocumentSource, FieldNames, LogSettings, OnMissing, StartId};
+use super::{ColumnSource, DocumentSource, FieldNames, LogSettings, OnMissing, OnReset, StartId};
 use super::{StreamSettings, WriteBehind, WriteMode};
 
 /// Bytes of a Redis key that the bookkeeping tables have room for.
@@ -21,6 +21,8 @@ const DOCUMENT: [(&str, DocumentSource); 6] = [
 ];
 const ON_MISSING: [(&str, OnMissing); 3] =
     [("dead_letter", OnMissing::DeadLetter), ("skip", OnMissing::Skip), ("delete", OnMissing::Delete)];
+
+const ON_RESET: [(&str, OnReset); 2] = [("follow", OnReset::Follow), ("pause", OnReset::Pause)];
 const MODE: [(&str, WriteMode); 2] = [("append", WriteMode::Append), ("upsert", WriteMode::Upsert)];
 
 /// Every stream that runs, ordered by entity.
@@ -90,6 +92,7 @@ fn stream(section: &Section, entity: &str) -> StreamSettings {
         block: section.milliseconds("block_ms", 1..=60_000),
         document: section.choice("document", &DOCUMENT),
         on_missing: section.choice("on_missing", &ON_MISSING),
+        on_reset: section.choice("on_reset", &ON_RESET),
         fields: fields(&section.section("fields")),
         order_by: section.optional_text("order_by", 1..=255),
         lanes: section.integer("lanes", 1..=64),

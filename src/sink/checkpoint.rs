@@ -81,28 +81,50 @@ pub async fn create(
 /// `false` if another process moved a lane or divided the stream in the meantime.
 pub async fn divide(
     db: &DatabaseConnection,
-    (pipeline, stream, owner): (&str, &str, &str),
+    who: (&str, &str, &str),
     before: &[Position],
     lanes: u32,
 ) -> Result<bool, SqlError> {
+    let one_position = before.windows(2).all(|pair| pair[0].last_id == pair[1].last_id);
+    let Some(first) = before.first().filter(|_| one_position) else { return Ok(false) };
+    // The totals of the stream go on in its first lane.
+    let mut after = vec![Position { last_id: first.last_id, totals: Totals::default() }; lanes as usize];
+    after[0].totals = before.iter().fold(Totals::default(), |sum, position| sum.plus(position.totals));
+    replace(db, who, before, &after).await
+}
+
+/// Moves lanes that stand beyond `newest` back to it, because the stream ends there: what they had applied beyond it
+/// is gone from Redis. Answers `false` if another process moved a lane in the meantime.
+pub async fn follow_back(
+    db: &DatabaseConnection,
+    who: (&str, &str, &str),
+    before: &[Position],
+    newest: StreamId,
+) -> Result<bool, SqlError> {
+    let back = |position: &Position| Position { last_id: position.last_id.min(newest), ..position.clone() };
+    let after: Vec<Position> = before.iter().map(back).collect();
+    replace(db, who, before, &after).await
+}
+
+/// Replaces the rows of a stream, if they still are what they were.
+async fn replace(
+    db: &DatabaseConnection,
+    who: (&str, &str, &str),
+    before: &[Position],
+    after: &[Position],
+) -> Result<bool, SqlError> {
+    let (pipeline, stream, _) = who;
     let transaction = db.begin().await?;
     let mut rows = of_stream(pipeline, stream);
     if transaction.support_locks() {
         rows = rows.lock(LockType::Update);
     }
-    let now = positions(&rows.all(&transaction).await?)?;
-    let one_position = before.windows(2).all(|pair| pair[0].last_id == pair[1].last_id);
-    if now != before || before.is_empty() || !one_position {
+    if positions(&rows.all(&transaction).await?)? != before {
         transaction.rollback().await?;
         return Ok(false);
     }
-    // The totals of the stream go on in its first lane.
-    let totals = before.iter().fold(Totals::default(), |sum, position| sum.plus(position.totals));
-    let last_id = before[0].last_id;
-    let mut after = vec![Position { last_id, totals: Totals::default() }; lanes as usize];
-    after[0].totals = totals;
     Entity::delete_many().filter(of(pipeline, stream)).exec(&transaction).await?;
-    insert(&transaction, (pipeline, stream, owner), &after).await?;
+    insert(&transaction, who, after).await?;
     transaction.commit().await?;
     Ok(true)
 }

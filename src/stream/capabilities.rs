@@ -79,6 +79,19 @@ fn field(info: &str, name: &str) -> Option<String> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(|value| value.trim().to_owned())
 }
 
+/// Whether the server follows another one: then it may simply not have everything yet.
+///
+/// # Errors
+///
+/// The connection failed, or the user may not ask.
+pub async fn is_replica(connection: &mut RedisConnection) -> Result<bool, RedisFailure> {
+    match connection.command(&redis::cmd("ROLE")).await {
+        Ok(Value::Array(role)) => Ok(matches!(role.first(), Some(Value::BulkString(role)) if role != b"master")),
+        Ok(_) => Ok(false),
+        Err(error) => Err(connection.failure("asking for the server's role (ROLE)", &error)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use redis::{Cmd, RedisError, Value};
 
+use crate::audit::StreamState;
 use crate::event::{Entry, StreamId};
 use crate::stream::connection::RedisConnection;
 use crate::stream::failure::RedisFailure;
@@ -67,6 +68,16 @@ pub struct StreamInfo {
     pub entries_added: Option<u64>,
     /// The oldest entry it holds; `None` if it holds none.
     pub first_entry: Option<StreamId>,
+}
+
+impl StreamState {
+    /// What an audit needs to know of a stream, or of one that does not exist.
+    pub fn of(info: Option<StreamInfo>) -> StreamState {
+        StreamState {
+            newest: info.map_or(StreamId::ZERO, |info| info.last_generated_id),
+            added: info.map_or(Some(0), |info| info.entries_added),
+        }
+    }
 }
 
 /// The state of `stream`, or `None` if there is no such key.

@@ -208,7 +208,7 @@ pub(super) fn executed(mut replies: Vec<Value>) -> Result<Vec<Value>, NotRun> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{FieldNames, OnMissing, StartId, WriteBehind, WriteMode};
+    use crate::settings::{FieldNames, OnMissing, OnReset, StartId, WriteBehind, WriteMode};
     use serde_json::json;
     use std::time::Duration;
 
@@ -222,6 +222,7 @@ mod tests {
             block: Duration::from_secs(1),
             document,
             on_missing: OnMissing::Skip,
+            on_reset: OnReset::Follow,
             fields: FieldNames {
                 key: name("key"),
                 op: name("op"),

@@ -23,6 +23,8 @@ pub enum ExitReason {
     ChainGap(ChainGap),
     /// Another process moved the checkpoint away from this position.
     ChainMoved(StreamId),
+    /// The stream's newest id is below what was read from it.
+    StreamReset(StreamId),
     /// Redis could not be reached or failed.
     Redis(String),
     /// The database failed until the writer's retries were used up.
@@ -42,6 +44,7 @@ impl ExitReason {
             ExitReason::Hung => "hung",
             ExitReason::ChainGap(_) => "chain_gap",
             ExitReason::ChainMoved(_) => "chain_moved",
+            ExitReason::StreamReset(_) => "stream_reset",
             ExitReason::Redis(_) => "redis",
             ExitReason::Database(_) => "database",
             ExitReason::Configuration(_) => "configuration",
@@ -60,6 +63,12 @@ impl fmt::Display for ExitReason {
             ExitReason::ChainGap(gap) => gap.fmt(f),
             ExitReason::ChainMoved(after) => {
                 write!(f, "another process moved the checkpoint from {after}; going on from where it stands now")
+            }
+            ExitReason::StreamReset(newest) => {
+                write!(
+                    f,
+                    "the stream's newest id is {newest}, below what was read: its end was lost, or it was deleted"
+                )
             }
             ExitReason::Redis(message) | ExitReason::Database(message) | ExitReason::Configuration(message) => {
                 f.write_str(message)

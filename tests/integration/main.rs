@@ -11,6 +11,7 @@ mod original_demo;
 mod reading;
 mod redis_side;
 mod rows_match_model;
+mod stream_resets;
 #[allow(dead_code, reason = "the harness offers more than each state of the tests uses")]
 mod support;
 #[allow(dead_code, reason = "each test takes its part")]

@@ -10,8 +10,8 @@ use std::time::Duration;
 use redis::{Cmd, FromRedisValue};
 use write_behind::event::StreamId;
 use write_behind::settings::{
-    DocumentSource, FieldNames, LogFormat, LogSettings, OnMissing, RedisSettings, StartId, StreamSettings, WriteBehind,
-    WriteMode,
+    DocumentSource, FieldNames, LogFormat, LogSettings, OnMissing, OnReset, RedisSettings, StartId, StreamSettings,
+    WriteBehind, WriteMode,
 };
 use write_behind::stream::connection::{RedisClient, RedisConnection};
 
@@ -63,6 +63,7 @@ fn stream(entity: &str, document: DocumentSource) -> StreamSettings {
         block: Duration::from_secs(1),
         document,
         on_missing: OnMissing::Skip,
+        on_reset: OnReset::Follow,
         fields: FieldNames {
             key: name("key"),
             op: name("op"),

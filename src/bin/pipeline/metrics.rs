@@ -14,9 +14,10 @@ use crate::runtime::block_on;
 #[command(after_help = "\
 Prints, for each stream of the settings, one line a counter: `metrics:<entity>:redis:success: N` (writes that reached \
 Redis), `…:rdbms:success` (events applied to the database) and `…:rdbms:fail` (events that became dead letters). A \
-counter that is not there is 0. `…:redis:fail` (writes that failed) is printed only when it is not 0.")]
+counter that is not there is 0. `…:redis:fail` (writes that failed) and `…:redis:lost` (entries that were deleted from \
+the stream before they were read) are printed only when they are not 0.")]
 pub struct MetricsArgs {
-    /// One JSON object with all four counters of each stream
+    /// One JSON object with all five counters of each stream
     #[arg(long)]
     json: bool,
 }
@@ -60,11 +61,12 @@ async fn read(settings: &Settings) -> Result<Vec<Counter>, PipelineError> {
     Ok(counters)
 }
 
-fn of_stream(entity: &str) -> [Counter; 4] {
+fn of_stream(entity: &str) -> [Counter; 5] {
     let counter = |name, shown_at_zero| Counter { name, count: 0, shown_at_zero };
     [
         counter(names::redis_success(entity), true),
         counter(names::redis_fail(entity), false),
+        counter(names::redis_lost(entity), false),
         counter(names::rdbms_success(entity), true),
         counter(names::rdbms_fail(entity), true),
     ]

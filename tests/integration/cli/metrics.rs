@@ -38,6 +38,7 @@ async fn counters_are_lines_and_absent_ones_are_0() {
     let want = json!({
         "metrics:user_action:redis:success": 5,
         "metrics:user_action:redis:fail": 1,
+        "metrics:user_action:redis:lost": 0,
         "metrics:user_action:rdbms:success": 6,
         "metrics:user_action:rdbms:fail": 0,
     });

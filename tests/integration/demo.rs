@@ -195,6 +195,17 @@ async fn an_interrupted_demo_can_be_continued() {
     place.is_left_clean().await;
 }
 
+/// Whether a line `inserted 601, written 497 of 10,000` says that more is on its way than a moment's delay explains.
+fn is_behind(line: &str) -> bool {
+    let number = |text: &str| text.replace(',', "").parse::<u64>().ok();
+    let numbers = line.strip_prefix("inserted ").and_then(|rest| {
+        let (inserted, rest) = rest.split_once(", written ")?;
+        let (written, _) = rest.split_once(" of ")?;
+        number(inserted)?.checked_sub(number(written)?)
+    });
+    numbers.is_some_and(|behind| behind >= 100)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_interrupt_ends_a_drain_that_takes_too_long() {
     let place = Place::new();
@@ -202,6 +213,12 @@ async fn a_second_interrupt_ends_a_drain_that_takes_too_long() {
     let demo = place.start(&["--rate", "500", "--folder", kept.to_str().unwrap()]).await;
     let mut database = place.database().await;
     sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut database).await.unwrap();
+    // Or there would be nothing for the drain to wait for.
+    eventually(DEADLINE, "something to be in flight", async || {
+        let said = demo.stderr();
+        if said.lines().any(is_behind) { Ok(()) } else { Err(said) }
+    })
+    .await;
     demo.signal("INT");
     eventually(DEADLINE, "the drain begins", async || {
         let said = demo.stderr();

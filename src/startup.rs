@@ -11,10 +11,11 @@ use tokio::time::Instant;
 use crate::error::PipelineError;
 use crate::mapping::Mapping;
 use crate::settings::{RdbmsKind, RdbmsSettings, Settings, StreamSettings};
-use crate::sink::{ErrorClass, SqlError, Target, catalogue};
+use crate::sink::{ErrorClass, SqlError, Target, catalogue, rights};
 use crate::stream::capabilities::Capabilities;
 use crate::stream::connection::RedisClient;
 use crate::stream::failure::RedisFailure;
+use crate::stream::reader::stream_info;
 use crate::supervision::retry::Waits;
 use crate::table::TableName;
 
@@ -41,8 +42,11 @@ pub async fn prepare(settings: &Settings, log: &Logger) -> Result<Ready, Pipelin
     let database =
         Awaited { name: settings.rdbms.address(), settings: "rdbms.type, rdbms.host, rdbms.port and rdbms.database" };
     let target = patience.wait_for(&database, async || connect_target(settings).await).await?;
+    check_streams(settings, &redis).await?;
+    // Nothing is made in a database in which the pipeline could not work.
+    let mappings = check_mappings(settings, &target).await?;
     ready_tables(settings, &target, log).await?;
-    check_mappings(settings, &target).await?;
+    check_rights(settings, &target, &mappings).await?;
     Ok(Ready { redis, capabilities, target })
 }
 
@@ -152,15 +156,27 @@ pub async fn migrate(target: &Target) -> Result<(), sea_orm::DbErr> {
     Migrator::up(target.db(), None).await
 }
 
-/// Compiles every stream's mapping against its table.
-///
-/// # Errors
-/// [`PipelineError::Configuration`] with every problem of every stream, a line each.
-pub async fn check_mappings(settings: &Settings, target: &Target) -> Result<(), PipelineError> {
+/// Sees that what the streams are called is a stream, or nothing yet, and that this user may read it.
+async fn check_streams(settings: &Settings, redis: &RedisClient) -> Result<(), PipelineError> {
+    let mut connection = redis.multiplexed().await?;
+    let mut problems = Vec::new();
+    for stream in &settings.streams {
+        match stream_info(&mut connection, &stream.stream_name).await {
+            Ok(_) => {}
+            Err(failure) if failure.is_transient() => return Err(failure.into()),
+            Err(failure) => problems.push(format!("streams.{}.stream_name: {failure}", stream.entity)),
+        }
+    }
+    none_of(problems)
+}
+
+/// Compiles every stream's mapping against its table, in the order of the streams.
+async fn check_mappings(settings: &Settings, target: &Target) -> Result<Vec<Mapping>, PipelineError> {
+    let mut mappings = Vec::new();
     let mut problems = Vec::new();
     for stream in &settings.streams {
         match compile_mapping(target, stream).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(mapping)) => mappings.push(mapping),
             Ok(Err(found)) => problems.extend(found),
             Err(error) if error.class == ErrorClass::Configuration => {
                 problems.push(format!("streams.{}.table: {error}", stream.entity));
@@ -168,6 +184,23 @@ pub async fn check_mappings(settings: &Settings, target: &Target) -> Result<(), 
             Err(error) => return Err(PipelineError::Unavailable(error.to_string())),
         }
     }
+    none_of(problems).map(|()| mappings)
+}
+
+/// Asks the database whether this user may do what the mappings will do.
+async fn check_rights(settings: &Settings, target: &Target, mappings: &[Mapping]) -> Result<(), PipelineError> {
+    let mut problems = Vec::new();
+    for (stream, mapping) in settings.streams.iter().zip(mappings) {
+        match rights::try_all(target, mapping).await {
+            Ok(refused) => problems.extend(refused.iter().map(|text| format!("streams.{}.table: {text}", stream.entity))),
+            Err(error) => return Err(PipelineError::Unavailable(error.to_string())),
+        }
+    }
+    none_of(problems)
+}
+
+/// An error of all problems, a line each, if there are any.
+fn none_of(problems: Vec<String>) -> Result<(), PipelineError> {
     if problems.is_empty() { Ok(()) } else { Err(PipelineError::Configuration(problems.join("\n"))) }
 }
 

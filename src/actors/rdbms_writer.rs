@@ -52,7 +52,15 @@ pub struct RdbmsWriter {
     /// Told of every commit; set before any batch comes.
     reader: Option<Recipient<Committed>>,
     metrics: Addr<MetricsActor>,
+    dead_letters: DeadLetterReport,
     last_words: LastWords,
+}
+
+/// What the log has not yet said of dead letters: a line each would drown it.
+#[derive(Default)]
+struct DeadLetterReport {
+    said: Option<Instant>,
+    unsaid: u64,
 }
 
 /// What stays the same while a writer lives.
@@ -93,6 +101,7 @@ impl RdbmsWriter {
             busy: false,
             reader: None,
             metrics: start.metrics,
+            dead_letters: DeadLetterReport::default(),
             last_words: start.last_words,
         }
     }
@@ -123,6 +132,7 @@ impl RdbmsWriter {
         let lane = self.task.lane.lane;
         debug!(self.task.log, "committed"; "upto" => %batch.span.upto, "applied" => totals.applied,
             "dead_lettered" => totals.dead_lettered, "skipped" => totals.skipped, "ms" => took.as_millis() as u64);
+        self.warn_of_dead_letters(totals.dead_lettered, &dead);
         if let Some(reader) = &self.reader {
             reader.do_send(Committed { lane, upto: batch.span.upto, bytes: batch.bytes });
         }
@@ -141,6 +151,22 @@ impl RdbmsWriter {
             committed_ms: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,
         });
         self.commit_next(context);
+    }
+
+    /// Says that events became dead letters, with the newest as an example, at most once in a while.
+    fn warn_of_dead_letters(&mut self, count: u64, dead: &DeadLetters) {
+        const SAID_EVERY: Duration = Duration::from_secs(10);
+        self.dead_letters.unsaid += count;
+        let said_lately = self.dead_letters.said.is_some_and(|said| said.elapsed() < SAID_EVERY);
+        if self.dead_letters.unsaid == 0 || said_lately {
+            return;
+        }
+        let DeadLetters::Known(dead) = dead else { return };
+        let Some((id, why)) = dead.last() else { return };
+        warn!(self.task.log, "events became dead letters: see `pipeline dead-letters list`";
+            "events" => self.dead_letters.unsaid, "newest" => %id, "class" => why.class.name(), "column" => &why.column,
+            "table" => %self.task.plan.table);
+        self.dead_letters = DeadLetterReport { said: Some(Instant::now()), unsaid: 0 };
     }
 
     fn end(&mut self, reason: ExitReason, context: &mut Context<Self>) {

@@ -119,6 +119,7 @@ impl Supervisor {
             Decision::Restart(wait) => {
                 match reason {
                     ExitReason::Aligned => debug!(log, "lanes stand at one position"; kv),
+                    ExitReason::ChainMoved(_) => info!(log, "{}", reason; kv, "wait_ms" => wait.as_millis() as u64),
                     reason => warn!(log, "stream failed, restarting it from the checkpoint: {}", reason; kv,
                         "wait_ms" => wait.as_millis() as u64),
                 }

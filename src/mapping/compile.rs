@@ -26,6 +26,7 @@ impl Mapping {
         }
         let place = |name: &String| columns.iter().position(|column| column.column.name == *name);
         let key: Vec<usize> = stream.key.iter().filter_map(place).collect();
+        problems.extend(columns_without_source(stream, table).into_iter().map(|problem| format!("{setting}.columns: {problem}")));
         if stream.mode == WriteMode::Upsert {
             problems.extend(upsert_problems(stream, table, rdbms).map(|problem| format!("{setting}.key: {problem}")));
         }
@@ -66,6 +67,18 @@ fn compile_column(from: &ColumnSource, table: &Table) -> Result<MappedColumn, St
         path => Source::Member(Path::parse(path)?),
     };
     Ok(MappedColumn { column: column.clone(), source })
+}
+
+/// Columns that every new row would lack.
+fn columns_without_source(stream: &StreamSettings, table: &Table) -> Vec<String> {
+    let inserts = stream.write_behind.insert || stream.write_behind.upsert;
+    let mapped = |column: &Column| stream.columns.iter().any(|from| from.column == column.name);
+    let needed = |column: &&Column| !column.nullable && !column.has_default && !column.generated && !mapped(column);
+    let said = |column: &Column| {
+        let (column, table) = (&column.name, &table.name);
+        format!("column `{column}` of {table} must not be NULL and has no default, and nothing is mapped to it")
+    };
+    table.columns.iter().filter(|_| inserts).filter(needed).map(said).collect()
 }
 
 /// An upsert is right only if the database finds the row by exactly the columns that the pipeline orders by.

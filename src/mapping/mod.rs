@@ -61,6 +61,17 @@ enum Source {
     Timestamp,
 }
 
+/// The kinds of statement that a mapping can come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableChanges {
+    /// `INSERT`
+    pub insert: bool,
+    /// `UPDATE`, also as part of an upsert.
+    pub update: bool,
+    /// `DELETE`
+    pub delete: bool,
+}
+
 /// What is to be done for one event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mapped {
@@ -74,6 +85,15 @@ impl Mapping {
     /// Whether rows are keyed by the document's key, so that lanes of documents never meet in a row.
     pub fn key_is_document_key(&self) -> bool {
         self.key_is_document_key
+    }
+
+    /// What the pipeline may come to do to the table.
+    pub fn changes(&self) -> TableChanges {
+        let inserts = self.write_behind.insert || self.write_behind.upsert;
+        let keyed = !self.key.is_empty();
+        let update = self.write_behind.update && keyed || inserts && self.mode == WriteMode::Upsert;
+        let delete = keyed && (self.write_behind.delete || self.on_missing == OnMissing::Delete);
+        TableChanges { insert: inserts, update, delete }
     }
 
     /// What the writers need to know of the table.

@@ -11,6 +11,7 @@ pub mod classify;
 mod dead_letter;
 mod mysql;
 mod postgres;
+pub mod rights;
 mod sql;
 mod sqlite;
 mod target;

@@ -9,7 +9,7 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
 use super::mysql::MySqlSession;
 use super::postgres::PostgresSession;
 use super::sqlite::SqliteSession;
-use super::{Session, SqlError};
+use super::{ErrorClass, Session, SqlError};
 use crate::settings::{RdbmsKind, RdbmsSettings};
 use crate::table::TablePlan;
 
@@ -36,6 +36,10 @@ impl Target {
             .acquire_timeout(settings.connect_timeout)
             .connect_lazy(true)
             .sqlx_logging(false)
+            // Waiting for a database that is away is told by whoever waits, with the reason.
+            .map_sqlx_postgres_pool_opts(|options| options.acquire_slow_level(log::LevelFilter::Off))
+            .map_sqlx_mysql_pool_opts(|options| options.acquire_slow_level(log::LevelFilter::Off))
+            .map_sqlx_sqlite_pool_opts(|options| options.acquire_slow_level(log::LevelFilter::Off))
             .map_sqlx_sqlite_opts(move |options| {
                 // FULL: a commit that was reported survives a power cut, as on the servers.
                 options
@@ -66,11 +70,16 @@ impl Target {
         self.kind
     }
 
+    /// Which dialect of SQL it speaks.
+    pub fn backend(&self) -> DbBackend {
+        self.db.get_database_backend()
+    }
+
     /// Opens a connection of its own for a writer.
     pub async fn open_session(&self, plan: TablePlan) -> Result<Box<dyn Session>, SqlError> {
         let timeout = self.statement_timeout;
         self.in_time(async {
-            let session: Box<dyn Session> = match self.db.get_database_backend() {
+            let session: Box<dyn Session> = match self.backend() {
                 DbBackend::Postgres => {
                     let options = self.db.get_postgres_connection_pool().connect_options();
                     Box::new(PostgresSession::new(options.connect().await?, plan, timeout).await?)
@@ -91,19 +100,25 @@ impl Target {
 
     async fn probe(&self) -> Result<(), SqlError> {
         use sqlx::Connection;
-        self.in_time(async {
-            match self.db.get_database_backend() {
+        let connecting = async {
+            match self.backend() {
                 DbBackend::Postgres => {
-                    self.db.get_postgres_connection_pool().connect_options().connect().await?.close().await?;
+                    self.db.get_postgres_connection_pool().connect_options().connect().await?.close().await
                 }
-                DbBackend::MySql => {
-                    self.db.get_mysql_connection_pool().connect_options().connect().await?.close().await?;
-                }
-                _ => self.db.get_sqlite_connection_pool().connect_options().connect().await?.close().await?,
+                DbBackend::MySql => self.db.get_mysql_connection_pool().connect_options().connect().await?.close().await,
+                _ => self.db.get_sqlite_connection_pool().connect_options().connect().await?.close().await,
             }
-            Ok(())
-        })
-        .await
+        };
+        let name = self.kind.name();
+        let said = |error: sqlx::Error| match error {
+            // On a connection that never worked it is not a disturbance, but another kind of server.
+            sqlx::Error::Protocol(text) => SqlError {
+                class: ErrorClass::Configuration,
+                message: format!("what answers there is no {name} server ({text}): set rdbms.type, rdbms.host, rdbms.port"),
+            },
+            error => error.into(),
+        };
+        self.in_time(async { connecting.await.map_err(said) }).await
     }
 
     async fn in_time<T>(&self, connecting: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {

@@ -23,19 +23,20 @@ pub struct RestartStrategy {
     settings: SupervisorSettings,
     recent: VecDeque<Duration>,
     delay: Duration,
-    started_at: Duration,
+    /// When the present generation began to work; `None` while there is none, however often one could not start.
+    working_since: Option<Duration>,
 }
 
 impl RestartStrategy {
     /// A stream without failures.
     pub fn new(settings: SupervisorSettings) -> Self {
         let delay = settings.restart_delay;
-        RestartStrategy { settings, recent: VecDeque::new(), delay, started_at: Duration::ZERO }
+        RestartStrategy { settings, recent: VecDeque::new(), delay, working_since: None }
     }
 
     /// A generation began to work.
     pub fn started(&mut self, now: Duration) {
-        self.started_at = now;
+        self.working_since = Some(now);
     }
 
     /// A generation ended for `reason`. `jitter`, 0 to 1, shortens the wait by up to half, so that streams that
@@ -47,8 +48,13 @@ impl RestartStrategy {
             ExitReason::Aligned => return Decision::Restart(Duration::ZERO),
             _ => {}
         }
-        if now.saturating_sub(self.started_at) >= self.settings.healthy_after {
+        let worked = self.working_since.take().map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        if worked >= self.settings.healthy_after {
             self.delay = self.settings.restart_delay;
+        }
+        if matches!(reason, ExitReason::ChainMoved(_)) {
+            // Another process does the work. This one looks again, ever more seldom: a standby, not a failure.
+            return Decision::Restart(self.next_wait(jitter));
         }
         while self.recent.front().is_some_and(|at| now.saturating_sub(*at) > self.settings.restart_window) {
             self.recent.pop_front();
@@ -57,9 +63,13 @@ impl RestartStrategy {
             return Decision::GiveUp;
         }
         self.recent.push_back(now);
+        Decision::Restart(self.next_wait(jitter))
+    }
+
+    fn next_wait(&mut self, jitter: f64) -> Duration {
         let wait = self.delay.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
         self.delay = (self.delay * 2).min(self.settings.restart_delay_max);
-        Decision::Restart(wait)
+        wait
     }
 }
 
@@ -109,6 +119,24 @@ mod tests {
             (111, 112, Decision::GiveUp),
         ];
         check(&mut strategy(), &ExitReason::Stopped, &cases);
+    }
+
+    #[test]
+    fn starts_that_fail_after_a_healthy_period_wait_ever_longer_all_the_same() {
+        let mut strategy = strategy();
+        strategy.started(Duration::from_secs(0));
+        for (failed, expected) in [(500, after_ms(100)), (501, after_ms(200)), (502, after_ms(350)), (503, Decision::GiveUp)]
+        {
+            assert_eq!(strategy.failed(&ExitReason::Hung, Duration::from_secs(failed), 0.0), expected);
+        }
+    }
+
+    #[test]
+    fn a_standby_looks_ever_more_seldom_and_never_gives_up() {
+        let moved = ExitReason::ChainMoved(crate::event::StreamId::ZERO);
+        let mut waits = vec![(0, 1, after_ms(100)), (1, 2, after_ms(200))];
+        waits.extend(vec![(2, 3, after_ms(350)); 50]);
+        check(&mut strategy(), &moved, &waits);
     }
 
     #[test]

@@ -6,7 +6,8 @@ mod report;
 use write_behind::error::PipelineError;
 use write_behind::logging;
 use write_behind::settings::{Layers, Settings, StreamSettings, WriteMode};
-use write_behind::sink::{ErrorClass, Target, checkpoint};
+use write_behind::mapping::Mapping;
+use write_behind::sink::{ErrorClass, Target, checkpoint, rights};
 use write_behind::startup::{check_folder, compile_mapping, connect_redis, connect_target};
 
 use crate::database::{self, is_missing_file};
@@ -37,7 +38,10 @@ pub fn check(layers: &Layers) -> Result<(), PipelineError> {
 
 async fn servers(settings: &Settings, report: &mut Report) -> Result<(), PipelineError> {
     match connect_redis(settings).await {
-        Ok((client, capabilities)) => redis_side::report(settings, &client.address(), &capabilities, report)?,
+        Ok((client, capabilities)) => {
+            redis_side::report(settings, &client.address(), &capabilities, report)?;
+            redis_side::streams(settings, &client, report).await?;
+        }
         Err(error) => report.wrong(&error)?,
     }
     match connect_database(settings, report).await {
@@ -82,7 +86,12 @@ async fn tables(settings: &Settings, target: &Target, report: &mut Report) -> Re
     };
     for stream in &settings.streams {
         match compile_mapping(target, stream).await {
-            Ok(Ok(_)) => report.ok(described(stream))?,
+            Ok(Ok(mapping)) => {
+                report.ok(described(stream))?;
+                if bookkept {
+                    may_write(target, stream, &mapping, report).await?;
+                }
+            }
             Ok(Err(problems)) => {
                 problems.into_iter().try_for_each(|text| report.wrong(&PipelineError::Configuration(text)))?;
             }
@@ -107,6 +116,22 @@ fn pending(settings: &Settings, report: &mut Report) -> Result<(), PipelineError
     match settings.rdbms.migrate_on_start {
         true => report.note(text),
         false => report.wrong(&PipelineError::Configuration(format!("{text}, but it is false"))),
+    }
+}
+
+/// Whether the user may do what the mapping will do.
+async fn may_write(
+    target: &Target,
+    stream: &StreamSettings,
+    mapping: &Mapping,
+    report: &mut Report,
+) -> Result<(), PipelineError> {
+    let said = |text: &str| format!("streams.{}.table: {text}", stream.entity);
+    match rights::try_all(target, mapping).await {
+        Ok(refused) => {
+            refused.iter().try_for_each(|text| report.wrong(&PipelineError::Configuration(said(text))))
+        }
+        Err(error) => report.wrong(&PipelineError::Unavailable(said(&error.to_string()))),
     }
 }
 

@@ -33,6 +33,10 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
     let place = vec![name.table.clone().into(), schema.clone().into(), schema.into()];
     let mut unique_keys = by_index(&query(db, UNIQUE, place).await?)?;
     primary.sort();
+    // SQLite takes NULL in a primary key, unlike every other database: two such rows could never be told apart.
+    for column in columns.iter_mut().filter(|column| primary.iter().any(|(_, name)| *name == column.name)) {
+        column.nullable = false;
+    }
     // `INTEGER PRIMARY KEY` is the row id itself and has no index to be listed.
     if let [(_, only)] = primary.as_slice() {
         if !unique_keys.iter().any(|index| index.as_slice() == [only.as_str()]) {

@@ -3,6 +3,8 @@
 use write_behind::error::PipelineError;
 use write_behind::settings::{DocumentSource, DocumentStore, Durability, Settings};
 use write_behind::stream::capabilities::Capabilities;
+use write_behind::stream::connection::RedisClient;
+use write_behind::stream::reader::stream_info;
 
 use super::report::Report;
 
@@ -54,6 +56,21 @@ pub fn report(
         )),
         DocumentStore::Json | DocumentStore::String | DocumentStore::Inline => report.note(absent),
     }
+}
+
+/// Tells which streams cannot be read.
+pub async fn streams(settings: &Settings, client: &RedisClient, report: &mut Report) -> Result<(), PipelineError> {
+    let mut connection = client.multiplexed().await?;
+    for stream in &settings.streams {
+        if let Err(failure) = stream_info(&mut connection, &stream.stream_name).await {
+            let text = format!("streams.{}.stream_name: {failure}", stream.entity);
+            report.wrong(&match failure.is_transient() {
+                true => PipelineError::Unavailable(text),
+                false => PipelineError::Configuration(text),
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// The settings that do not work without RedisJSON.

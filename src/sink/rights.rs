@@ -1,0 +1,69 @@
+//! Whether the user may do what the pipeline will do: asked of the database itself, with statements that touch no row.
+
+use sea_orm::DbBackend;
+
+use super::sql::{quote, quote_table};
+use super::{ErrorClass, SqlError, Target};
+use crate::mapping::Mapping;
+use crate::table::TablePlan;
+
+/// Tries, in a transaction that is rolled back, everything that `mapping` will do to its table and that every batch
+/// does to the bookkeeping tables.
+///
+/// # Errors
+/// Every refusal, in the database's words with the statement's kind.
+pub async fn try_all(target: &Target, mapping: &Mapping) -> Result<Vec<String>, SqlError> {
+    let plan = mapping.plan();
+    let mut refused = Vec::new();
+    for (action, table, sql) in statements(target, mapping, &plan) {
+        // A session for each: after an error some databases refuse the rest of the transaction too.
+        let mut session = target.open_session(plan.clone()).await?;
+        session.control(session.begin_statement()).await?;
+        match session.execute(sql.into(), Vec::new()).await {
+            Err(SqlError { class: ErrorClass::Configuration, message }) => {
+                refused.push(format!("this user may not {action} {table}: {message}. GRANT it the right to"));
+            }
+            Err(error @ SqlError { class: ErrorClass::Transient, .. }) => return Err(error),
+            // A trigger may have its own mind about statements without rows.
+            Err(SqlError { class: ErrorClass::Data(_), .. }) | Ok(_) => {}
+        }
+    }
+    Ok(refused)
+}
+
+fn statements(target: &Target, mapping: &Mapping, plan: &TablePlan) -> Vec<(&'static str, String, String)> {
+    let backend = target.backend();
+    let name = |column: &str| quote(backend, column);
+    let nowhere = if backend == DbBackend::MySql { "FROM DUAL WHERE 1 = 0" } else { "WHERE 1 = 0" };
+    let table = quote_table(backend, &plan.table);
+    let columns: Vec<String> = plan.columns.iter().map(|column| name(&column.name)).collect();
+    let insert = |table: &str, columns: &[String]| {
+        let nulls = vec!["NULL"; columns.len()].join(", ");
+        format!("INSERT INTO {table} ({}) SELECT {nulls} {nowhere}", columns.join(", "))
+    };
+    let changes = mapping.changes();
+    let shown = plan.table.to_string();
+    let mut all = vec![
+        (
+            "update",
+            "write_behind_checkpoint".to_owned(),
+            "UPDATE write_behind_checkpoint SET applied = applied + 0 WHERE pipeline = '' AND lane = -1".to_owned(),
+        ),
+        (
+            "insert into",
+            "write_behind_dead_letter".to_owned(),
+            insert("write_behind_dead_letter", &["entity".to_owned(), "entry".to_owned()]),
+        ),
+    ];
+    if changes.insert {
+        all.push(("insert into", shown.clone(), insert(&table, &columns)));
+    }
+    if changes.update {
+        let first = &columns[0];
+        all.push(("update", shown.clone(), format!("UPDATE {table} SET {first} = NULL WHERE 1 = 0")));
+    }
+    if changes.delete {
+        all.push(("delete from", shown, format!("DELETE FROM {table} WHERE 1 = 0")));
+    }
+    all
+}

@@ -26,8 +26,8 @@ pub struct MappedBatch {
     pub events: Vec<MappedEvent>,
     /// Events passed over because a setting says so.
     pub skipped: usize,
-    /// What the batch weighs, in bytes: the credits it holds.
-    pub bytes: usize,
+    /// The credits it holds, in bytes.
+    pub credits: usize,
 }
 
 /// The queue of a writer: what came while the last transaction ran.
@@ -66,7 +66,7 @@ impl PendingBatches {
             taken.span.upto = next.span.upto;
             taken.events.extend(next.events);
             taken.skipped += next.skipped;
-            taken.bytes += next.bytes;
+            taken.credits += next.credits;
         }
         Some(taken)
     }
@@ -90,7 +90,7 @@ mod tests {
             outcome: Ok(Change { kind: ChangeKind::Append, row: vec![] }),
         };
         let events = (0..events as u64).map(event).collect();
-        MappedBatch { span: Span { after: id(after), upto: id(upto) }, events, skipped: 1, bytes: 10 }
+        MappedBatch { span: Span { after: id(after), upto: id(upto) }, events, skipped: 1, credits: 10 }
     }
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
         }
         let first = pending.take(6).unwrap();
         assert_eq!(
-            (first.span.to_string().as_str(), first.events.len(), first.skipped, first.bytes),
+            (first.span.to_string().as_str(), first.events.len(), first.skipped, first.credits),
             ("(0-0, 30-0]", 6, 3, 30)
         );
         assert!(first.events.windows(2).all(|pair| pair[0].entry.id < pair[1].entry.id));

@@ -1,38 +1,51 @@
 //! Pure: how many bytes are on their way between a reader and the database, and so how much may be read.
 
+/// What one byte of an entry or document costs: it is held as it came, as the column values made of it, and in the
+/// buffers of the connections.
+const COPIES: usize = 3;
+
+/// Entries of a first read, when nobody knows yet what an entry weighs.
+const FIRST_COUNT: usize = 16;
+
 /// The reader's account. Reading spends, commits give back; memory is bounded by it, whatever the backlog.
 #[derive(Debug)]
 pub struct Credits {
     bytes_max: usize,
     bytes_in_flight: usize,
-    /// Moving average of what an event weighs with its document, in bytes.
+    /// Moving average of what an event costs with its document, in bytes.
     bytes_per_event: usize,
+    /// Most entries of the next read. It grows by doubling, and starts anew when entries become much larger: so one
+    /// read can pass the bound by little.
+    count_max: usize,
 }
 
 impl Credits {
     /// An account of `bytes_max` (`max_in_flight_bytes`).
     pub fn new(bytes_max: usize) -> Self {
-        Credits { bytes_max, bytes_in_flight: 0, bytes_per_event: 0 }
+        Credits { bytes_max, bytes_in_flight: 0, bytes_per_event: 0, count_max: FIRST_COUNT }
     }
 
-    /// Notes that `events` weighing `bytes` in all were read.
-    pub fn spend(&mut self, events: usize, bytes: usize) {
-        self.bytes_in_flight += bytes;
-        self.learn(events, bytes);
+    /// Notes that `events` weighing `bytes` in all were read, and answers what they cost: what is to be given back.
+    pub fn spend(&mut self, events: usize, bytes: usize) -> usize {
+        let cost = bytes * COPIES;
+        self.bytes_in_flight += cost;
+        self.learn(events, cost);
+        cost
     }
 
     /// Notes that the documents of events that were read before weigh `bytes`.
     pub fn spend_documents(&mut self, events: usize, bytes: usize) {
-        self.bytes_in_flight += bytes;
+        let cost = cost_of_documents(bytes);
+        self.bytes_in_flight += cost;
         if bytes > 0 {
-            self.learn(events, self.bytes_per_event.saturating_mul(events) + bytes);
+            self.learn(events, self.bytes_per_event.saturating_mul(events) + cost);
         }
     }
 
-    /// Gives back what a committed batch weighed.
-    pub fn give_back(&mut self, bytes: usize) {
-        debug_assert!(bytes <= self.bytes_in_flight, "more came back than was out");
-        self.bytes_in_flight = self.bytes_in_flight.saturating_sub(bytes);
+    /// Gives back what a committed batch cost.
+    pub fn give_back(&mut self, cost: usize) {
+        debug_assert!(cost <= self.bytes_in_flight, "more came back than was out");
+        self.bytes_in_flight = self.bytes_in_flight.saturating_sub(cost);
     }
 
     /// How many entries the next read may ask for: none while everything is out, and never so many
@@ -42,9 +55,10 @@ impl Credits {
         if left == 0 {
             return 0;
         }
+        let most = batch_size.min(self.count_max);
         match self.bytes_per_event {
-            0 => batch_size,
-            per_event => (left / per_event).clamp(1, batch_size),
+            0 => most,
+            per_event => (left / per_event).clamp(1, most),
         }
     }
 
@@ -53,12 +67,20 @@ impl Credits {
         self.bytes_in_flight
     }
 
-    fn learn(&mut self, events: usize, bytes: usize) {
-        if let Some(now) = bytes.checked_div(events) {
+    fn learn(&mut self, events: usize, cost: usize) {
+        if let Some(now) = cost.checked_div(events) {
+            const MUCH_LARGER: usize = 4;
+            let surprise = self.bytes_per_event > 0 && now > self.bytes_per_event * MUCH_LARGER;
+            self.count_max = if surprise { FIRST_COUNT } else { self.count_max.saturating_mul(2) };
             // Rises at once, falls slowly: the bound matters more than the last per cent of batch size.
             self.bytes_per_event = now.max((self.bytes_per_event * 7 + now) / 8);
         }
     }
+}
+
+/// What documents of so many bytes cost.
+pub fn cost_of_documents(bytes: usize) -> usize {
+    bytes * COPIES
 }
 
 #[cfg(test)]
@@ -69,44 +91,49 @@ mod tests {
 
     #[test]
     fn reading_stops_when_all_is_out_and_goes_on_with_what_comes_back() {
-        let mut credits = Credits::new(1000);
+        let mut credits = Credits::new(3000);
         assert_eq!(credits.read_count(10), 10);
-        credits.spend(10, 1000);
+        assert_eq!(credits.spend(10, 1000), 3000);
         assert_eq!(credits.read_count(10), 0);
-        credits.give_back(300);
+        credits.give_back(900);
         assert_eq!(credits.read_count(10), 3);
-        credits.give_back(700);
+        credits.give_back(2100);
         assert_eq!(credits.read_count(10), 10);
         assert_eq!(credits.bytes_in_flight(), 0);
     }
 
     #[test]
-    fn large_documents_make_reads_small() {
+    fn reads_begin_small_and_double_and_begin_anew_with_large_documents() {
         let mut credits = Credits::new(1_000_000);
-        credits.spend(10, 1000);
-        credits.spend_documents(10, 990_000);
-        credits.give_back(991_000);
-        assert_eq!(credits.read_count(1000), 10);
+        let mut counts = Vec::new();
+        for _ in 0..5 {
+            let count = credits.read_count(100);
+            counts.push(count);
+            let cost = credits.spend(count, count * 10);
+            credits.give_back(cost);
+        }
+        assert_eq!(counts, [16, 32, 64, 100, 100]);
+        let cost = credits.spend(100, 1000);
+        credits.spend_documents(100, 10_000_000);
+        credits.give_back(cost + cost_of_documents(10_000_000));
+        assert_eq!(credits.read_count(100), 3);
     }
 
     proptest! {
-        /// With events of one weight the bound is passed by at most one event.
+        /// With events of one weight the bound is passed by at most one event, or by the first read.
         #[test]
-        fn the_bound_holds(weight in 1usize..500, max in 1usize..10_000, batch in 1usize..100, steps in 1usize..200) {
+        fn the_bound_holds(weight in 1usize..500, max in 1usize..100_000, batch in 1usize..100, steps in 1usize..200) {
             let mut credits = Credits::new(max);
-            // The very first read cannot know the weight; it is of one batch.
-            credits.spend(batch, weight * batch);
-            credits.give_back(weight * batch);
             let mut out = std::collections::VecDeque::new();
+            let most = max + weight * COPIES * FIRST_COUNT;
             for step in 0..steps {
                 let count = credits.read_count(batch);
                 if count > 0 {
-                    credits.spend(count, count * weight);
-                    out.push_back(count * weight);
-                    prop_assert!(credits.bytes_in_flight() < max + weight);
+                    out.push_back(credits.spend(count, count * weight));
+                    prop_assert!(credits.bytes_in_flight() < most);
                 }
-                if (count == 0 || step % 3 == 0) && let Some(bytes) = out.pop_front() {
-                    credits.give_back(bytes);
+                if (count == 0 || step % 3 == 0) && let Some(cost) = out.pop_front() {
+                    credits.give_back(cost);
                 }
             }
         }

@@ -192,7 +192,9 @@ async fn check_rights(settings: &Settings, target: &Target, mappings: &[Mapping]
     let mut problems = Vec::new();
     for (stream, mapping) in settings.streams.iter().zip(mappings) {
         match rights::try_all(target, mapping).await {
-            Ok(refused) => problems.extend(refused.iter().map(|text| format!("streams.{}.table: {text}", stream.entity))),
+            Ok(refused) => {
+                problems.extend(refused.iter().map(|text| format!("streams.{}.table: {text}", stream.entity)))
+            }
             Err(error) => return Err(PipelineError::Unavailable(error.to_string())),
         }
     }

@@ -64,6 +64,9 @@ pub struct Column {
     pub cast_type: String,
     /// What values it takes.
     pub kind: ColumnKind,
+    /// Whether values that differ here differ for the database too. Where case or accents do not count, or the type is
+    /// one that only the database understands, two of our keys may be one row.
+    pub compares_exactly: bool,
     /// Whether it may be NULL.
     pub nullable: bool,
     /// Whether the database fills it when it is left out.
@@ -118,6 +121,13 @@ pub enum ColumnKind {
         /// Digits of a second's fraction, 0 to 6; what is finer is cut off.
         fraction_digits: u32,
     },
+    /// One of these texts, or several of them with commas between (`ENUM`, `SET`).
+    Choice {
+        /// The texts.
+        members: Vec<String>,
+        /// Whether there may be several.
+        several: bool,
+    },
     /// Any other type: the database reads the value from its text.
     Other,
 }
@@ -131,6 +141,13 @@ pub struct TablePlan {
     pub columns: Vec<Column>,
     /// Which of them identify a row.
     pub key: Vec<usize>,
+}
+
+impl TablePlan {
+    /// Whether keys that differ here are of different rows.
+    pub fn keys_are_exact(&self) -> bool {
+        self.key.iter().all(|place| self.columns[*place].compares_exactly)
+    }
 }
 
 /// A value on its way to a column.

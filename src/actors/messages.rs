@@ -23,7 +23,7 @@ pub struct EntryBatch {
     /// The entries, in stream order.
     pub entries: Vec<Entry>,
     /// The credits that the entries hold, in bytes.
-    pub bytes: usize,
+    pub credits: usize,
 }
 
 /// Transformer to RdbmsWriter: the same, mapped.
@@ -50,13 +50,18 @@ pub struct Committed {
     /// Where the lane stands now.
     pub upto: StreamId,
     /// The credits, in bytes.
-    pub bytes: usize,
+    pub credits: usize,
 }
 
 /// The group to Transformer and RdbmsWriter, before any batch: this is who hears what flows back against the data.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Feedback<M: Message<Result = ()> + Send + 'static>(pub Recipient<M>);
+
+/// The group to StreamReader, after everyone has been told where feedback goes: read.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Begin;
 
 /// Supervisor to StreamReader: read no more, and stop when everything handed out is committed.
 #[derive(Debug, Message)]
@@ -86,6 +91,8 @@ pub struct BatchCommitted {
     pub span: Span,
     /// Events by outcome, in this transaction.
     pub totals: Totals,
+    /// The lane's events by outcome since the beginning, as its checkpoint has them now.
+    pub lane_totals: Totals,
     /// The events that were applied.
     pub applied: Vec<StreamId>,
     /// The events that became dead letters.

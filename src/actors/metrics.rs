@@ -5,7 +5,7 @@
 //! between checkpoint and counter, and the next process makes up for it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Supervised};
@@ -59,7 +59,8 @@ pub struct MetricsActor {
 /// The counters of one stream.
 struct StreamCounters {
     subject: LogSubject,
-    totals: Totals,
+    /// By lane. Their sum is what the counters say.
+    lanes: Vec<Totals>,
     /// Whether this process has worked on the stream, so that `totals` are what it has told.
     known: bool,
     catch_up: Option<CatchUp>,
@@ -67,6 +68,16 @@ struct StreamCounters {
     lost: u64,
     changed: bool,
     refreshed: Instant,
+}
+
+impl StreamCounters {
+    fn totals(&self) -> Totals {
+        sum(&self.lanes)
+    }
+}
+
+fn sum(lanes: &[Totals]) -> Totals {
+    lanes.iter().fold(Totals::default(), |sum, lane| sum.plus(*lane))
 }
 
 /// What an earlier process or generation committed without telling, to be told now.
@@ -91,6 +102,8 @@ struct Publication {
 struct Counter {
     subject: LogSubject,
     totals: Totals,
+    /// By lane, if they were read from the checkpoints.
+    lanes: Vec<Totals>,
     catch_up: Option<CatchUp>,
     lost: u64,
     /// Take the totals from the checkpoints: nothing was heard of the stream for a while.
@@ -108,7 +121,7 @@ impl MetricsActor {
             };
             let counters = StreamCounters {
                 subject,
-                totals: Totals::default(),
+                lanes: Vec::new(),
                 known: false,
                 catch_up: None,
                 lost: 0,
@@ -144,7 +157,8 @@ impl MetricsActor {
             if stream.changed || refresh {
                 counters.push(Counter {
                     subject: stream.subject.clone(),
-                    totals: stream.totals,
+                    totals: stream.totals(),
+                    lanes: Vec::new(),
                     catch_up: stream.catch_up.take(),
                     lost: std::mem::take(&mut stream.lost),
                     refresh,
@@ -171,7 +185,7 @@ impl MetricsActor {
         for counter in publication.counters {
             let Some(stream) = self.streams.get_mut(&counter.subject.entity) else { continue };
             if counter.refresh && !stream.changed {
-                stream.totals = counter.totals;
+                stream.lanes = counter.lanes;
             }
             if failure.is_some() {
                 stream.changed = true;
@@ -201,7 +215,10 @@ impl MetricsActor {
 
 impl Publication {
     async fn run(mut self) -> (Publication, Option<String>) {
-        let failure = self.publish().await.err();
+        // The pool's connections have no timeout for an answer.
+        const LONGEST: Duration = Duration::from_secs(30);
+        let publishing = tokio::time::timeout(LONGEST, self.publish()).await;
+        let failure = publishing.unwrap_or_else(|_| Err(format!("no answer within {} s", LONGEST.as_secs()))).err();
         if failure.is_some() {
             self.connection = None;
         }
@@ -244,7 +261,8 @@ impl Publication {
             if counter.refresh {
                 let positions = checkpoint::load(self.start.target.db(), &self.start.pipeline, &counter.subject.stream);
                 let positions = positions.await.map_err(|error| error.to_string())?;
-                counter.totals = positions.iter().fold(Totals::default(), |sum, p| sum.plus(p.totals));
+                counter.lanes = positions.iter().map(|position| position.totals).collect();
+                counter.totals = sum(&counter.lanes);
             }
             let Some(CatchUp { told, committed }) = counter.catch_up else { continue };
             let told = match told {
@@ -345,7 +363,7 @@ impl Supervised for MetricsActor {
         self.log_entries.clear();
         self.read_back.clear();
         for stream in self.streams.values_mut().filter(|stream| stream.known) {
-            stream.catch_up = Some(CatchUp { told: None, committed: stream.totals });
+            stream.catch_up = Some(CatchUp { told: None, committed: stream.totals() });
             stream.changed = true;
         }
     }
@@ -356,14 +374,15 @@ impl Handler<StreamOpened> for MetricsActor {
 
     fn handle(&mut self, message: StreamOpened, _: &mut Context<Self>) {
         let Some(stream) = self.streams.get_mut(&message.entity) else { return };
-        let committed = message.positions.iter().fold(Totals::default(), |sum, position| sum.plus(position.totals));
+        let lanes: Vec<Totals> = message.positions.iter().map(|position| position.totals).collect();
+        let committed = sum(&lanes);
         // An earlier catch-up that is still due begins where it would have begun.
         let told = match stream.catch_up {
             Some(due) => due.told,
-            None => stream.known.then_some(stream.totals),
+            None => stream.known.then(|| stream.totals()),
         };
         stream.catch_up = Some(CatchUp { told, committed });
-        stream.totals = committed;
+        stream.lanes = lanes;
         stream.known = true;
         stream.changed = true;
     }
@@ -384,10 +403,13 @@ impl Handler<BatchCommitted> for MetricsActor {
     type Result = ();
 
     fn handle(&mut self, message: BatchCommitted, context: &mut Context<Self>) {
-        let BatchCommitted { entity, lane, span, totals, applied, dead, took, committed_ms } = message;
+        let BatchCommitted { entity, lane, span, totals, lane_totals, applied, dead, took, committed_ms } = message;
         self.start.stats.committed(&entity, totals, &applied, committed_ms);
         let Some(stream) = self.streams.get_mut(&entity) else { return };
-        stream.totals = stream.totals.plus(totals);
+        if let Some(of_lane) = stream.lanes.get_mut(lane as usize) {
+            // A refresh may have read them already, with more in them than this message knows of.
+            *of_lane = of_lane.max(lane_totals);
+        }
         stream.changed = true;
         if !self.start.log_settings.enabled {
             return;

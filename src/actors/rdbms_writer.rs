@@ -134,7 +134,7 @@ impl RdbmsWriter {
             "dead_lettered" => totals.dead_lettered, "skipped" => totals.skipped, "ms" => took.as_millis() as u64);
         self.warn_of_dead_letters(totals.dead_lettered, &dead);
         if let Some(reader) = &self.reader {
-            reader.do_send(Committed { lane, upto: batch.span.upto, bytes: batch.bytes });
+            reader.do_send(Committed { lane, upto: batch.span.upto, credits: batch.credits });
         }
         let is_dead = |id: &StreamId| match &dead {
             DeadLetters::Known(dead) => dead.binary_search_by_key(id, |(id, _)| *id).is_ok(),
@@ -145,6 +145,7 @@ impl RdbmsWriter {
             lane,
             span: batch.span,
             totals,
+            lane_totals: self.totals,
             applied: batch.events.iter().map(|event| event.entry.id).filter(|id| !is_dead(id)).collect(),
             dead,
             took,
@@ -184,6 +185,9 @@ async fn commit(
 ) -> Result<Done, ExitReason> {
     let mut retry = Retry::new(&task.settings);
     let started = Instant::now();
+    const CONFLICTS_MAX: u32 = 20;
+    const CONFLICT_WAIT: Duration = Duration::from_millis(5);
+    let mut conflicts = 0;
     // Whether a try of ours may have been committed without our hearing of it.
     let mut in_doubt = false;
     loop {
@@ -198,7 +202,8 @@ async fn commit(
                 let totals = after.since(before);
                 let dead =
                     if totals.dead_lettered == 0 { DeadLetters::Known(Vec::new()) } else { DeadLetters::InDatabase };
-                return Ok(Done { applier, batch, totals, dead, took: started.elapsed() });
+                // Its last try may have found the checkpoint moved, and has a transaction open then.
+                return Ok(Done { applier: None, batch, totals, dead, took: started.elapsed() });
             }
             Err(ApplyError::Moved(after)) => return Err(ExitReason::ChainMoved(after)),
             Err(ApplyError::Sql(error)) => error,
@@ -209,13 +214,19 @@ async fn commit(
         if error.class == ErrorClass::Configuration {
             return Err(ExitReason::Configuration(task.explain(&error)));
         }
+        if error.class == ErrorClass::Conflict && conflicts < CONFLICTS_MAX {
+            // Ever longer, and differently on every lane, or the same two would meet again.
+            conflicts += 1;
+            tokio::time::sleep(CONFLICT_WAIT * conflicts + CONFLICT_WAIT * task.lane.lane / 4).await;
+            continue;
+        }
         let Some(wait) = retry.next_wait() else {
             return Err(ExitReason::Database(task.explain(&error)));
         };
         warn!(task.log, "database failed, trying again"; "error" => %error, "wait_ms" => wait.as_millis() as u64,
             "after" => %batch.span.after, "events" => batch.events.len());
-        // Waiting is work that goes on: only a try itself can hang.
-        task.progress.working();
+        // A wait that the settings ask for is no silence.
+        task.progress.idle();
         tokio::time::sleep(wait).await;
     }
 }
@@ -238,22 +249,24 @@ impl Task {
             Some(ready) => ready,
             None => {
                 let session = self.target.open_session(self.plan.clone()).await?;
-                applier.insert(Applier::new(session, self.lane.clone(), self.plan.key.clone()))
+                let limit = self.settings.statement_timeout;
+                applier.insert(Applier::new(
+                    session,
+                    self.lane.clone(),
+                    self.plan.clone(),
+                    limit,
+                    self.progress.clone(),
+                ))
             }
         };
         if in_doubt && let Some(found) = self.settle(batch).await? {
             return Ok(found);
         }
-        let limit = self.settings.statement_timeout;
-        match tokio::time::timeout(limit, ready.apply(batch)).await {
-            Ok(Ok(applied)) => Ok(Try::Applied(applied)),
+        match ready.apply(batch).await {
+            Ok(applied) => Ok(Try::Applied(applied)),
             // A transaction of ours whose answer was lost may have ended only after it was looked for.
-            Ok(Err(ApplyError::Moved(after))) if in_doubt => self.settle(batch).await?.ok_or(ApplyError::Moved(after)),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(ApplyError::Sql(SqlError::transient(format!(
-                "the transaction took longer than {} ms (rdbms.statement_timeout_ms)",
-                limit.as_millis()
-            )))),
+            Err(ApplyError::Moved(after)) if in_doubt => self.settle(batch).await?.ok_or(ApplyError::Moved(after)),
+            Err(error) => Err(error),
         }
     }
 

@@ -7,7 +7,7 @@ use actix::{Actor, Addr, Context, Recipient};
 use actix_rt::Arbiter;
 use slog::{Logger, error, info, o, warn};
 
-use super::messages::{ActorExited, Drain, Feedback};
+use super::messages::{ActorExited, Begin, Drain, Feedback};
 use super::metrics::MetricsActor;
 use super::rdbms_writer::{RdbmsWriter, RdbmsWriterStart};
 use super::stream_reader::{StreamReader, StreamReaderStart};
@@ -15,7 +15,7 @@ use super::transformer::{Transformer, TransformerStart};
 use crate::audit::StreamState;
 use crate::event::StreamId;
 use crate::mapping::Mapping;
-use crate::settings::{OnReset, Settings, StartId, StreamSettings, WriteMode};
+use crate::settings::{OnReset, Settings, StartId, StreamSettings};
 use crate::sink::checkpoint::{self, Position};
 use crate::sink::{ErrorClass, LaneIdentity, SqlError, Target};
 use crate::startup::compile_mapping;
@@ -122,7 +122,7 @@ pub async fn prepare(
 
 /// Lanes are by document key. Where rows are keyed by something else, two lanes could meet in one row.
 fn usable_lanes(stream: &StreamSettings, mapping: &Mapping, log: &Logger) -> u32 {
-    let rows_could_meet = stream.mode == WriteMode::Upsert && !mapping.key_is_document_key();
+    let rows_could_meet = !mapping.key.is_empty() && !mapping.key_is_document_key();
     if stream.lanes > 1 && rows_could_meet {
         warn!(log, "one lane instead of more: the key columns do not come from the document's key, so two lanes could \
             meet in one row"; "lanes" => stream.lanes);
@@ -167,6 +167,8 @@ impl StreamGroup {
         let reader = group.reader(io, &prepared, transformers.clone());
         writers.iter().for_each(|writer| writer.do_send(Feedback(reader.clone().recipient())));
         transformers.iter().for_each(|transformer| transformer.do_send(Feedback(reader.clone().recipient())));
+        // Only now: a batch that came through before could give its credits back to nobody.
+        reader.do_send(Begin);
         let _others = (transformers, writers);
         StreamGroup { arbiters: group.arbiters, reader, progress: group.progress, _others }
     }

@@ -6,7 +6,7 @@ use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler};
 use slog::{Logger, debug, error, info};
 
-use super::messages::{Committed, DocumentsFetched, Drain, EntriesLost, EntryBatch};
+use super::messages::{Begin, Committed, DocumentsFetched, Drain, EntriesLost, EntryBatch};
 use super::metrics::MetricsActor;
 use super::transformer::Transformer;
 use crate::audit::{Audit, Finding, StreamState};
@@ -195,10 +195,10 @@ impl StreamReader {
 
     fn send(&mut self, LanePart { lane, span, entries }: LanePart) {
         let bytes = entries.iter().map(Entry::bytes).sum();
-        self.credits.spend(entries.len(), bytes);
+        let credits = self.credits.spend(entries.len(), bytes);
         self.handed_out[lane as usize] = span.upto;
         let transformer = &self.transformers[lane as usize % self.transformers.len()];
-        transformer.do_send(EntryBatch { lane, span, entries, bytes });
+        transformer.do_send(EntryBatch { lane, span, entries, credits });
     }
 
     fn drain(&mut self, reason: ExitReason, context: &mut Context<Self>) {
@@ -258,8 +258,12 @@ async fn read(
 
 impl Actor for StreamReader {
     type Context = Context<Self>;
+}
 
-    fn started(&mut self, context: &mut Context<Self>) {
+impl Handler<Begin> for StreamReader {
+    type Result = ();
+
+    fn handle(&mut self, _: Begin, context: &mut Context<Self>) {
         info!(self.log, "reading stream"; "stream" => &self.settings.stream_name, "after" => %self.splitter.scanned());
         self.read(context);
     }
@@ -268,10 +272,10 @@ impl Actor for StreamReader {
 impl Handler<Committed> for StreamReader {
     type Result = ();
 
-    fn handle(&mut self, Committed { lane, upto, bytes }: Committed, context: &mut Context<Self>) {
+    fn handle(&mut self, Committed { lane, upto, credits }: Committed, context: &mut Context<Self>) {
         debug_assert!(upto <= self.handed_out[lane as usize], "committed what was not handed out");
         self.committed[lane as usize] = upto;
-        self.credits.give_back(bytes);
+        self.credits.give_back(credits);
         self.end_when_drained(context);
         self.read(context);
     }

@@ -8,6 +8,7 @@ use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Ha
 use super::messages::{DocumentsFetched, EntryBatch, Feedback, LaneBatch};
 use super::rdbms_writer::RdbmsWriter;
 use crate::batch::{MappedBatch, MappedEvent};
+use crate::credits::cost_of_documents;
 use crate::decode::{Decoded, Located, decode};
 use crate::event::{Document, Entry, Rejection};
 use crate::mapping::{Mapped, Mapping};
@@ -86,8 +87,8 @@ impl Transformer {
             reader.do_send(DocumentsFetched { events, bytes: documents });
         }
         let (events, skipped) = map_batch(&self.mapping, decoded, fetched);
-        let bytes = batch.bytes + documents;
-        let mapped = MappedBatch { span: batch.span, events, skipped, bytes };
+        let credits = batch.credits + cost_of_documents(documents);
+        let mapped = MappedBatch { span: batch.span, events, skipped, credits };
         self.writers[batch.lane as usize].do_send(LaneBatch(mapped));
         self.progress.idle();
     }

@@ -3,7 +3,7 @@
 use super::path::Path;
 use super::{MappedColumn, Mapping, Source};
 use crate::settings::{ColumnSource, RdbmsKind, StreamSettings, WriteMode};
-use crate::table::{Column, Table};
+use crate::table::{Column, ColumnKind, Table};
 
 impl Mapping {
     /// Compiles the mapping of one stream.
@@ -26,14 +26,21 @@ impl Mapping {
         }
         let place = |name: &String| columns.iter().position(|column| column.column.name == *name);
         let key: Vec<usize> = stream.key.iter().filter_map(place).collect();
-        problems.extend(columns_without_source(stream, table).into_iter().map(|problem| format!("{setting}.columns: {problem}")));
+        problems.extend(
+            columns_without_source(stream, table).into_iter().map(|problem| format!("{setting}.columns: {problem}")),
+        );
         if stream.mode == WriteMode::Upsert {
             problems.extend(upsert_problems(stream, table, rdbms).map(|problem| format!("{setting}.key: {problem}")));
         }
         if !problems.is_empty() {
             return Err(problems);
         }
-        let of_key = |index: &usize| matches!(columns[*index].source, Source::Key);
+        // The document's key is a text: two of them stay two only in a column that keeps texts apart.
+        let of_key = |index: &usize| {
+            let MappedColumn { column, source } = &columns[*index];
+            let keeps_apart = matches!(column.kind, ColumnKind::Text { .. }) && column.compares_exactly;
+            *source == Source::Key && keeps_apart
+        };
         let key_is_document_key = stream.order_by.is_none() && key.iter().any(of_key);
         Ok(Mapping {
             table: table.name.clone(),

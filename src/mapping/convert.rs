@@ -58,6 +58,11 @@ pub fn text(value: &str, column: &Column) -> Result<Value, Rejection> {
             Ok(day) => Ok(Value::Text(day.to_string())),
             Err(_) => Err(wrong()),
         },
+        ColumnKind::Choice { members, several } => {
+            let known = |text: &str| members.iter().any(|member| member == text);
+            let fits = if *several { value.is_empty() || value.split(',').all(known) } else { known(value) };
+            if fits { Ok(Value::Text(value.to_owned())) } else { Err(wrong()) }
+        }
         ColumnKind::Time | ColumnKind::Other => Ok(Value::Text(value.to_owned())),
     }
     .and_then(without_nul)
@@ -71,7 +76,61 @@ pub fn epoch_ms(ms: u64, column: &Column) -> Result<Value, Rejection> {
             let time = time.ok_or_else(|| out_of_range(&ms.to_string(), "is not a time that can be written"))?;
             Ok(at(time.naive_utc(), column))
         }
+        ColumnKind::Date => match i64::try_from(ms).ok().and_then(chrono::DateTime::from_timestamp_millis) {
+            Some(time) => Ok(Value::Text(time.date_naive().to_string())),
+            None => Err(out_of_range(&ms.to_string(), "is not a time that can be written")),
+        },
         _ => from_number(&ms.to_string(), column),
+    }
+}
+
+/// The form of a key's value in which equal is equal: `1.0` and `1e0` are one decimal, `12:30` and `12:30:00` one time.
+pub fn canonical(value: Value, column: &Column) -> Value {
+    match (value, &column.kind) {
+        (Value::Text(number), ColumnKind::Decimal { .. }) => Value::Text(canonical_decimal(&number)),
+        (Value::Text(time), ColumnKind::Time) => {
+            let forms = ["%H:%M:%S%.f", "%H:%M"];
+            let parsed = forms.iter().find_map(|form| chrono::NaiveTime::parse_from_str(&time, form).ok());
+            Value::Text(parsed.map_or(time, |time| time.format("%H:%M:%S%.f").to_string()))
+        }
+        // A column of fixed length, and a text of MySQL, is compared as if blanks at its end were not there.
+        (Value::Text(text), ColumnKind::Text { .. }) if column.sql_type.starts_with("char") => {
+            if column.sql_type.starts_with("character varying") {
+                Value::Text(text)
+            } else {
+                Value::Text(text.trim_end_matches(' ').to_owned())
+            }
+        }
+        // Minus zero is zero.
+        (Value::Float(number), ColumnKind::Float { single: true }) => Value::Float(f64::from(number as f32) + 0.0),
+        (Value::Float(number), _) => Value::Float(number + 0.0),
+        (value, _) => value,
+    }
+}
+
+fn canonical_decimal(number: &str) -> String {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let Ok(exponent) = exponent.parse::<i64>() else { return number.to_owned() };
+    let point = whole.len() as i64 + exponent;
+    const SANE: std::ops::Range<i64> = -1000..1000;
+    if !SANE.contains(&point) {
+        return number.to_owned();
+    }
+    let padded = format!(
+        "{}{digits}{}",
+        "0".repeat((-point).max(0) as usize),
+        "0".repeat((point - digits.len() as i64).max(0) as usize)
+    );
+    let (whole, fraction) = padded.split_at(point.max(0) as usize);
+    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    match (whole, fraction) {
+        ("", "") => "0".to_owned(),
+        (whole, "") => format!("{sign}{whole}"),
+        ("", fraction) => format!("{sign}0.{fraction}"),
+        (whole, fraction) => format!("{sign}{whole}.{fraction}"),
     }
 }
 
@@ -91,7 +150,9 @@ fn from_number(number: &str, column: &Column) -> Result<Value, Rejection> {
     match &column.kind {
         ColumnKind::Int { min, max, .. } => {
             let value = whole(number).ok_or_else(|| match number.parse::<f64>() {
-                Ok(value) if value.fract() == 0.0 => out_of_range(number, &format!("is not within {min} to {max}")),
+                Ok(value) if value.fract() == 0.0 && !has_fraction(number) => {
+                    out_of_range(number, &format!("is not within {min} to {max}"))
+                }
                 _ => Rejection::new(RejectionClass::WrongType, format!("{} is not a whole number", shown(number))),
             })?;
             if !(*min..=*max).contains(&value) {
@@ -118,7 +179,9 @@ fn from_number(number: &str, column: &Column) -> Result<Value, Rejection> {
         }
         ColumnKind::Json => Ok(Value::Text(number.to_owned())),
         ColumnKind::Other => Ok(Value::Text(number.to_owned())),
-        ColumnKind::Bytes | ColumnKind::Uuid | ColumnKind::Date | ColumnKind::Time => Err(wrong_number(number, column)),
+        ColumnKind::Bytes | ColumnKind::Uuid | ColumnKind::Date | ColumnKind::Time | ColumnKind::Choice { .. } => {
+            Err(wrong_number(number, column))
+        }
     }
 }
 
@@ -129,7 +192,14 @@ fn whole(number: &str) -> Option<i128> {
     }
     const EXACT_IN_F64: f64 = 9_007_199_254_740_992.0;
     let value: f64 = number.parse().ok()?;
-    (value.fract() == 0.0 && value.abs() <= EXACT_IN_F64).then_some(value as i128)
+    (!has_fraction(number) && value.fract() == 0.0 && value.abs() <= EXACT_IN_F64).then_some(value as i128)
+}
+
+/// Whether the number has a fraction that an `f64` might be too coarse to keep.
+fn has_fraction(number: &str) -> bool {
+    let has_exponent = number.contains(['e', 'E']);
+    let fraction = number.split_once('.').map_or("", |(_, fraction)| fraction);
+    !has_exponent && fraction.bytes().any(|digit| digit != b'0')
 }
 
 /// A decimal stays the text that it came as; only its size is looked at.
@@ -209,7 +279,8 @@ fn wrong_type(json: &Json, column: &Column) -> Rejection {
         ColumnKind::Date => "a day (YYYY-MM-DD)",
         ColumnKind::Time => "a time (HH:MM:SS)",
         ColumnKind::Timestamp { .. } => "a time (ISO 8601 or epoch)",
-        ColumnKind::Other => "another type",
+        ColumnKind::Choice { .. } => "one of its members, as a text",
+        ColumnKind::Other => "a text that the database understands",
     };
     let message = format!("takes {takes}, and the document has {} {}", json_type(json), shown(&json.to_string()));
     Rejection::new(RejectionClass::WrongType, message)
@@ -248,6 +319,7 @@ mod tests {
             sql_type,
             cast_type: String::new(),
             kind,
+            compares_exactly: true,
             nullable: true,
             has_default: false,
             generated: false,
@@ -303,9 +375,27 @@ mod tests {
                 ColumnKind::Uuid,
                 text("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
             ),
+            (json!("b,a"), ColumnKind::Choice { members: vec!["a".into(), "b".into()], several: true }, text("b,a")),
             (json!("2024-02-29"), ColumnKind::Date, text("2024-02-29")),
         ] {
             assert_eq!(convert(&json, &column(kind.clone())), Ok(expected), "{json} to {kind:?}");
+        }
+    }
+
+    #[test]
+    fn equal_decimals_have_one_canonical_form() {
+        for (number, expected) in [
+            ("1", "1"),
+            ("1.0", "1"),
+            ("01.50", "1.5"),
+            ("1e2", "100"),
+            ("1E+2", "100"),
+            ("12.5e-3", "0.0125"),
+            ("-0.00", "0"),
+            ("-00.10", "-0.1"),
+            ("123456789012345678901234567890.10", "123456789012345678901234567890.1"),
+        ] {
+            assert_eq!(canonical_decimal(number), expected, "{number}");
         }
     }
 
@@ -319,6 +409,10 @@ mod tests {
             (number("18446744073709551616"), unsigned(), OutOfRange),
             (number("1e300"), int(), OutOfRange),
             (number("1.5"), int(), WrongType),
+            (number("1.00000000000000001"), int(), WrongType),
+            (number("4503599627370497.4"), unsigned(), WrongType),
+            (json!("c"), ColumnKind::Choice { members: vec!["a".into(), "b".into()], several: false }, WrongType),
+            (json!(1), ColumnKind::Choice { members: vec!["a".into(), "b".into()], several: false }, WrongType),
             (json!("12x"), int(), WrongType),
             (json!("inf"), ColumnKind::Float { single: false }, WrongType),
             (json!(""), int(), WrongType),

@@ -1,8 +1,8 @@
 //! Pure: the changes of a batch, folded into few statements with the same result.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::table::Value;
+use crate::table::{TablePlan, Value};
 
 /// What an event does to the table.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,64 +37,91 @@ pub struct Step<'a> {
 
 /// Folds changes into steps which, run in order, leave the table as the changes one by one would have.
 ///
-/// Changes of one key collapse to the last one that counts: an upsert or a delete makes all earlier ones void, an
+/// Changes of one key collapse to the last ones that count: an upsert or a delete makes all earlier ones void, an
 /// update after an upsert is an upsert of the new values, an update after a delete is nothing. Appended rows never
-/// collapse, and hold the order against the changes around them. `key` gives the places of the key in a row.
-pub fn fold<'a>(changes: impl IntoIterator<Item = &'a Change>, key: &[usize]) -> Vec<Step<'a>> {
+/// collapse, and hold the order against the changes around them. Where two keys that differ here may be one row for
+/// the database, nothing collapses and everything keeps its order; a step then holds no key twice.
+pub fn fold<'a>(changes: impl IntoIterator<Item = &'a Change>, plan: &TablePlan) -> Vec<Step<'a>> {
     let mut steps = Vec::new();
+    let exact = plan.keys_are_exact();
     let mut run = KeyedRun::default();
+    let mut seen = HashSet::new();
     for change in changes {
         if change.kind == ChangeKind::Append {
             run.flush(&mut steps);
             push(&mut steps, ChangeKind::Append, &change.row);
-        } else {
-            run.add(change, key);
+            continue;
         }
+        let key = key_bytes(change, &plan.key);
+        if exact {
+            run.add(key, change);
+            continue;
+        }
+        let same_kind = steps.last().is_some_and(|step: &Step| step.kind == change.kind);
+        if !same_kind || seen.contains(&key) {
+            seen.clear();
+            steps.push(Step { kind: change.kind, rows: Vec::new() });
+        }
+        seen.insert(key);
+        push(&mut steps, change.kind, &change.row);
     }
     run.flush(&mut steps);
     steps
 }
 
-/// The last change of each key since the last appended row.
+fn key_bytes(change: &Change, key: &[usize]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    match change.kind {
+        ChangeKind::Delete => change.row.iter().for_each(|value| value.key_bytes(&mut bytes)),
+        _ => key.iter().for_each(|place| change.row[*place].key_bytes(&mut bytes)),
+    }
+    bytes
+}
+
+/// What is left of the changes of each key since the last appended row.
 #[derive(Default)]
 struct KeyedRun<'a> {
     place: HashMap<Vec<u8>, usize>,
-    last: Vec<(ChangeKind, &'a [Value])>,
+    left: Vec<Left<'a>>,
+}
+
+/// What is left of the changes of one key.
+#[derive(Clone, Copy, Default)]
+struct Left<'a> {
+    /// The row is deleted first. This stays true if it is written again, for the columns that the mapping does not
+    /// write: they begin anew with their defaults.
+    delete: Option<&'a [Value]>,
+    /// The row is written then.
+    write: Option<(ChangeKind, &'a [Value])>,
 }
 
 impl<'a> KeyedRun<'a> {
-    fn add(&mut self, change: &'a Change, key: &[usize]) {
-        let mut bytes = Vec::with_capacity(64);
-        match change.kind {
-            ChangeKind::Delete => change.row.iter().for_each(|value| value.key_bytes(&mut bytes)),
-            _ => key.iter().for_each(|place| change.row[*place].key_bytes(&mut bytes)),
-        }
-        let new = (change.kind, change.row.as_slice());
-        match self.place.get(&bytes) {
-            None => {
-                self.place.insert(bytes, self.last.len());
-                self.last.push(new);
-            }
-            Some(place) => {
-                let before = &mut self.last[*place];
-                *before = match (before.0, change.kind) {
-                    (ChangeKind::Upsert, ChangeKind::Update) => (ChangeKind::Upsert, new.1),
-                    (ChangeKind::Delete, ChangeKind::Update) => *before,
-                    _ => new,
-                };
-            }
+    fn add(&mut self, key: Vec<u8>, change: &'a Change) {
+        let place = *self.place.entry(key).or_insert_with(|| {
+            self.left.push(Left::default());
+            self.left.len() - 1
+        });
+        let left = &mut self.left[place];
+        let row = change.row.as_slice();
+        match (change.kind, left.write) {
+            (ChangeKind::Delete, _) => *left = Left { delete: Some(row), write: None },
+            (ChangeKind::Update, Some((kind, _))) => left.write = Some((kind, row)),
+            (ChangeKind::Update, None) if left.delete.is_some() => {}
+            (kind, _) => left.write = Some((kind, row)),
         }
     }
 
     /// Deletes go first: they can only make room for the values of a unique column that the others want.
     fn flush(&mut self, steps: &mut Vec<Step<'a>>) {
-        for kind in [ChangeKind::Delete, ChangeKind::Update, ChangeKind::Upsert] {
-            for (_, row) in self.last.iter().filter(|(of, _)| *of == kind) {
+        let deletes = self.left.iter().filter_map(|left| left.delete);
+        deletes.for_each(|row| push(steps, ChangeKind::Delete, row));
+        for kind in [ChangeKind::Update, ChangeKind::Upsert] {
+            for (_, row) in self.left.iter().filter_map(|left| left.write).filter(|(of, _)| *of == kind) {
                 push(steps, kind, row);
             }
         }
         self.place.clear();
-        self.last.clear();
+        self.left.clear();
     }
 }
 
@@ -112,6 +139,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::table::{Column, ColumnKind, TableName};
 
     /// A table with unique keys, or, for appended rows, without.
     #[derive(Debug, Default, PartialEq)]
@@ -134,6 +162,21 @@ mod tests {
         }
     }
 
+    fn plan(exact: bool) -> TablePlan {
+        let column = |name: &str| Column {
+            name: name.into(),
+            sql_type: "bigint".into(),
+            cast_type: String::new(),
+            kind: ColumnKind::Other,
+            compares_exactly: exact,
+            nullable: true,
+            has_default: false,
+            generated: false,
+        };
+        let table = TableName { schema: None, table: "t".into() };
+        TablePlan { table, columns: vec![column("k"), column("v")], key: vec![0] }
+    }
+
     fn change(kind: ChangeKind, key: i64, value: i64) -> Change {
         let row =
             if kind == ChangeKind::Delete { vec![Value::Int(key)] } else { vec![Value::Int(key), Value::Int(value)] };
@@ -141,11 +184,40 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_in_one_keyed_step_only() {
-        use ChangeKind::{Delete, Update, Upsert};
-        let changes = [change(Upsert, 1, 1), change(Delete, 1, 0), change(Upsert, 1, 3), change(Update, 1, 4)];
-        let steps = fold(&changes, &[0]);
-        assert_eq!(steps, [Step { kind: Upsert, rows: vec![&changes[3].row] }]);
+    fn what_collapses_and_what_stays() {
+        use ChangeKind::{Append, Delete, Update, Upsert};
+        for (kinds, expected) in [
+            (vec![Upsert, Upsert], vec![(Upsert, 1)]),
+            (vec![Upsert, Update], vec![(Upsert, 1)]),
+            (vec![Upsert, Delete], vec![(Delete, 1)]),
+            (vec![Upsert, Delete, Upsert, Update], vec![(Delete, 1), (Upsert, 3)]),
+            (vec![Delete, Update], vec![(Delete, 0)]),
+            (vec![Update, Update], vec![(Update, 1)]),
+            (vec![Update, Upsert], vec![(Upsert, 1)]),
+            (vec![Append, Append], vec![(Append, 0), (Append, 1)]),
+            (vec![Append, Delete, Append], vec![(Append, 0), (Delete, 1), (Append, 2)]),
+        ] {
+            let changes: Vec<Change> = kinds.iter().zip(0..).map(|(kind, n)| change(*kind, 1, n)).collect();
+            let steps = fold(&changes, &plan(true));
+            let rows: Vec<_> = steps.iter().flat_map(|step| step.rows.iter().map(|row| (step.kind, *row))).collect();
+            let expected: Vec<_> = expected.iter().map(|(kind, n)| (*kind, changes[*n].row.as_slice())).collect();
+            assert_eq!(rows, expected, "{kinds:?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_may_be_one_row_keep_their_order() {
+        use ChangeKind::{Delete, Upsert};
+        let changes = [
+            change(Upsert, 1, 0),
+            change(Upsert, 2, 0),
+            change(Upsert, 1, 1),
+            change(Delete, 2, 0),
+            change(Upsert, 1, 2),
+        ];
+        let steps = fold(&changes, &plan(false));
+        let kinds: Vec<_> = steps.iter().map(|step| (step.kind, step.rows.len())).collect();
+        assert_eq!(kinds, [(Upsert, 2), (Upsert, 1), (Delete, 1), (Upsert, 1)]);
     }
 
     proptest! {
@@ -153,6 +225,7 @@ mod tests {
         fn folding_changes_nothing(
             before in proptest::collection::vec((0i64..4, 0i64..9), 0..6),
             changes in proptest::collection::vec((0usize..4, 0i64..4), 0..40),
+            exact in any::<bool>(),
         ) {
             let kinds = [ChangeKind::Append, ChangeKind::Upsert, ChangeKind::Update, ChangeKind::Delete];
             let changes: Vec<Change> =
@@ -164,7 +237,7 @@ mod tests {
                 folded.apply(ChangeKind::Upsert, &row);
             }
             changes.iter().for_each(|change| plain.apply(change.kind, &change.row));
-            for step in fold(&changes, &[0]) {
+            for step in fold(&changes, &plan(exact)) {
                 step.rows.iter().for_each(|row| folded.apply(step.kind, row));
             }
             prop_assert_eq!(plain, folded);

@@ -120,11 +120,24 @@ impl Mapping {
         }
         let json = parse(document)?;
         let context = Context { entry, event, json: json.as_ref(), stream_name: &self.stream_name };
-        let row = if kind == ChangeKind::Delete {
-            self.key.iter().map(|index| context.value(&self.columns[*index])).collect::<Result<Vec<_>, _>>()?
-        } else {
-            self.columns.iter().map(|column| context.value(column)).collect::<Result<Vec<_>, _>>()?
+        let is_key = |place: usize| kind != ChangeKind::Append && self.key.contains(&place);
+        let value = |place: usize| {
+            let value = context.value(&self.columns[place])?;
+            Ok(if is_key(place) { convert::canonical(value, &self.columns[place].column) } else { value })
         };
+        let row: Vec<Value> = if kind == ChangeKind::Delete {
+            self.key.iter().copied().map(value).collect::<Result<_, Rejection>>()?
+        } else {
+            (0..self.columns.len()).map(value).collect::<Result<_, Rejection>>()?
+        };
+        // NULL equals nothing: such a row would never be found again, and two of them would fold into one.
+        let place = |nth: usize, index: &usize| if kind == ChangeKind::Delete { nth } else { *index };
+        let null = self.key.iter().enumerate().find(|(nth, index)| row[place(*nth, index)] == Value::Null);
+        if let Some((_, index)) = null.filter(|_| kind != ChangeKind::Append) {
+            let MappedColumn { column, source } = &self.columns[*index];
+            let message = format!("column `{}` identifies the row, and {source} gives no value", column.name);
+            return Err(reject(RejectionClass::MissingValue, &column.name, message));
+        }
         Ok(Mapped::Change(Change { kind, row }))
     }
 

@@ -126,7 +126,7 @@ pub struct RdbmsSettings {
     pub url_options: Option<String>,
     /// Longest time to open a connection.
     pub connect_timeout: Duration,
-    /// Longest time one transaction may take.
+    /// Longest time one statement may take.
     pub statement_timeout: Duration,
     /// Tries after the first before a writer gives up and the supervisor takes over.
     pub max_retries: u32,

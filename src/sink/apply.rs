@@ -1,14 +1,18 @@
 //! Applying a batch: rows, dead letters and checkpoint in one transaction.
 
+use std::time::Duration;
+
 use super::bisect::{Bisect, Refused};
 use super::checkpoint::{Totals, advance_sql};
-use super::{ErrorClass, Session, SqlError, dead_letter};
+use super::dead_letter::{self, Kept};
+use super::{ErrorClass, Session, SqlError};
 use crate::batch::{MappedBatch, MappedEvent};
 use crate::event::{Rejection, StreamId};
 use crate::lane::Span;
 use crate::mapping::{Change, fold};
 use crate::settings::FieldNames;
-use crate::table::Value;
+use crate::supervision::progress::Progress;
+use crate::table::{TablePlan, Value};
 
 /// Which row of the checkpoint a writer moves, and what it writes beside it.
 #[derive(Clone, Debug)]
@@ -51,7 +55,7 @@ pub enum ApplyError {
 
 impl ApplyError {
     fn is_data(&self) -> bool {
-        matches!(self, ApplyError::Sql(SqlError { class: ErrorClass::Data(_), .. }))
+        matches!(self, ApplyError::Sql(error) if error.is_data())
     }
 }
 
@@ -59,7 +63,11 @@ impl ApplyError {
 pub struct Applier {
     session: Box<dyn Session>,
     lane: LaneIdentity,
-    key: Vec<usize>,
+    plan: TablePlan,
+    /// Longest time of one statement.
+    limit: Duration,
+    /// A batch may need many statements; each is a sign of life.
+    progress: Progress,
 }
 
 /// A link of the chain that is to be applied: a batch, or a part of one.
@@ -71,9 +79,15 @@ struct Link<'a> {
 }
 
 impl Applier {
-    /// `key` gives the places of the key in a row.
-    pub fn new(session: Box<dyn Session>, lane: LaneIdentity, key: Vec<usize>) -> Self {
-        Applier { session, lane, key }
+    /// Applies over `session`, which writes the table of `plan`. A statement that takes longer than `limit` is an error.
+    pub fn new(
+        session: Box<dyn Session>,
+        lane: LaneIdentity,
+        plan: TablePlan,
+        limit: Duration,
+        progress: Progress,
+    ) -> Self {
+        Applier { session, lane, plan, limit, progress }
     }
 
     /// Applies a batch.
@@ -91,7 +105,7 @@ impl Applier {
         while let Some(link) = todo.pop() {
             let attempt = match self.at_once(link).await {
                 Err(error) if error.is_data() => {
-                    self.session.control("ROLLBACK").await?;
+                    self.control("ROLLBACK").await?;
                     self.with_savepoints(link).await
                 }
                 outcome => outcome,
@@ -100,7 +114,7 @@ impl Applier {
                 Ok(part) => applied.add(part),
                 Err(ApplyError::Sql(SqlError { class: ErrorClass::Data(class), message })) => {
                     // Only COMMIT can still refuse data here; it has rolled back.
-                    self.session.control("ROLLBACK").await?;
+                    self.control("ROLLBACK").await?;
                     match link.halves() {
                         Some([first, second]) => todo.extend([second, first]),
                         None => applied.add(self.all_dead(link, &Rejection::new(class, message)).await?),
@@ -119,8 +133,8 @@ impl Applier {
         self.advance(link.span, totals).await?;
         let changes = link.events.iter().filter_map(|event| event.outcome.as_ref().ok());
         self.write(changes).await?;
-        dead_letter::insert(self.session.as_mut(), &self.lane, &dead).await?;
-        self.session.control("COMMIT").await?;
+        self.store(&dead, Kept::AsItCame).await?;
+        self.control("COMMIT").await?;
         Ok(Applied { totals, dead: announced(&dead) })
     }
 
@@ -132,16 +146,16 @@ impl Applier {
         let mut refused = Vec::new();
         let mut bisect = Bisect::new(good.len());
         while let Some(range) = bisect.next() {
-            self.session.control("SAVEPOINT bisect").await?;
+            self.control("SAVEPOINT bisect").await?;
             let changes = good[range.clone()].iter().filter_map(|event| event.outcome.as_ref().ok());
             let outcome = match self.write(changes).await {
-                Ok(()) => self.session.check_deferred().await,
+                Ok(()) => within(self.limit, self.session.check_deferred()).await,
                 error => error,
             };
             match outcome {
-                Ok(()) => self.session.control("RELEASE SAVEPOINT bisect").await?,
+                Ok(()) => self.control("RELEASE SAVEPOINT bisect").await?,
                 Err(SqlError { class: ErrorClass::Data(class), message }) => {
-                    self.session.control("ROLLBACK TO SAVEPOINT bisect").await?;
+                    self.control("ROLLBACK TO SAVEPOINT bisect").await?;
                     if let Refused::Single(place) = bisect.refused(range) {
                         refused.push((good[place], Rejection::new(class, message)));
                     }
@@ -153,9 +167,9 @@ impl Applier {
         dead.extend(refused.iter().map(|(event, why)| (*event, why)));
         dead.sort_by_key(|(event, _)| event.entry.id);
         let totals = totals(link, dead.len());
-        dead_letter::insert(self.session.as_mut(), &self.lane, &dead).await?;
+        self.store_somehow(&dead).await?;
         self.advance(Span { after: link.span.upto, upto: link.span.upto }, totals).await?;
-        self.session.control("COMMIT").await?;
+        self.control("COMMIT").await?;
         Ok(Applied { totals, dead: announced(&dead) })
     }
 
@@ -166,14 +180,40 @@ impl Applier {
         let totals = totals(link, dead.len());
         self.begin().await?;
         self.advance(link.span, totals).await?;
-        dead_letter::insert(self.session.as_mut(), &self.lane, &dead).await?;
-        self.session.control("COMMIT").await?;
+        self.store_somehow(&dead).await?;
+        self.control("COMMIT").await?;
         Ok(Applied { totals, dead: announced(&dead) })
     }
 
     async fn begin(&mut self) -> Result<(), SqlError> {
         let statement = self.session.begin_statement();
-        self.session.control(statement).await
+        self.control(statement).await
+    }
+
+    async fn control(&mut self, statement: &'static str) -> Result<(), SqlError> {
+        self.progress.working();
+        within(self.limit, self.session.control(statement)).await
+    }
+
+    async fn store(&mut self, dead: &[(&MappedEvent, &Rejection)], kept: Kept) -> Result<(), SqlError> {
+        within(self.limit, dead_letter::insert(self.session.as_mut(), &self.lane, dead, kept)).await
+    }
+
+    /// Stores dead letters even if the database refuses them as they came.
+    async fn store_somehow(&mut self, dead: &[(&MappedEvent, &Rejection)]) -> Result<(), SqlError> {
+        self.control("SAVEPOINT letters").await?;
+        match self.store(dead, Kept::AsItCame).await {
+            Ok(()) => self.control("RELEASE SAVEPOINT letters").await,
+            Err(SqlError { class: ErrorClass::Data(_), .. }) => {
+                self.control("ROLLBACK TO SAVEPOINT letters").await?;
+                self.store(dead, Kept::Plain).await.map_err(|error| SqlError {
+                    // No event can be at fault for what a dead letter in plain ASCII meets.
+                    class: if error.is_data() { ErrorClass::Configuration } else { error.class },
+                    message: format!("write_behind_dead_letter: {error}"),
+                })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Moves the checkpoint, if it stands where `span` begins. This is the only place that moves it.
@@ -193,18 +233,26 @@ impl Applier {
             text(&span.after.to_string()),
         ];
         let sql = advance_sql(self.session.backend());
-        match self.session.execute(sql, arguments.iter().collect()).await? {
+        match within(self.limit, self.session.execute(sql, arguments.iter().collect())).await? {
             1 => Ok(()),
             _ => Err(ApplyError::Moved(span.after)),
         }
     }
 
     async fn write<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) -> Result<(), SqlError> {
-        for step in fold(changes, &self.key) {
-            self.session.write(&step).await?;
+        for step in fold(changes, &self.plan) {
+            self.progress.working();
+            within(self.limit, self.session.write(&step)).await?;
         }
         Ok(())
     }
+}
+
+async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
+    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
+        let ms = limit.as_millis();
+        Err(SqlError::transient(format!("a statement took longer than {ms} ms (rdbms.statement_timeout_ms)")))
+    })
 }
 
 impl<'a> Link<'a> {

@@ -41,6 +41,15 @@ impl Totals {
         }
     }
 
+    /// The greater of each.
+    pub fn max(self, other: Totals) -> Totals {
+        Totals {
+            applied: self.applied.max(other.applied),
+            dead_lettered: self.dead_lettered.max(other.dead_lettered),
+            skipped: self.skipped.max(other.skipped),
+        }
+    }
+
     /// What came since `before`.
     pub fn since(self, before: Totals) -> Totals {
         Totals {

@@ -9,13 +9,27 @@ use crate::event::{Document, Entry, Rejection};
 use crate::settings::FieldNames;
 use crate::table::Value;
 
+/// How much of an event a dead letter keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// As it came, up to [`KEPT_BYTES_MAX`] a field.
+    AsItCame,
+    /// In ASCII, and little of it: what a database takes that refused the other form, because of its encoding or of
+    /// the size of its packets.
+    Plain,
+}
+
 /// Stores one dead letter for each event and its rejection.
 pub async fn insert(
     session: &mut dyn Session,
     lane: &LaneIdentity,
     dead: &[(&MappedEvent, &Rejection)],
+    kept: Kept,
 ) -> Result<(), SqlError> {
-    let rows: Vec<[Value; COLUMNS.len()]> = dead.iter().map(|(event, why)| row(lane, event, why)).collect();
+    let mut rows: Vec<[Value; COLUMNS.len()]> = dead.iter().map(|(event, why)| row(lane, event, why)).collect();
+    if kept == Kept::Plain {
+        rows.iter_mut().flatten().for_each(make_plain);
+    }
     let mut rows = rows.as_slice();
     while !rows.is_empty() {
         let bytes = rows.iter().map(|row| row.iter().map(Value::bytes).sum());
@@ -56,7 +70,19 @@ fn insert_sql(backend: DbBackend, rows: usize) -> Sql {
         format!("({}, CURRENT_TIMESTAMP)", places.collect::<Vec<_>>().join(", "))
     };
     let groups = (0..rows).map(group).collect::<Vec<_>>().join(", ");
-    format!("INSERT INTO write_behind_dead_letter ({}, created_at) VALUES {groups}", COLUMNS.join(", ")).into()
+    // An event that is read again (checkpoints deleted on purpose, a stream made anew) keeps one dead letter.
+    const RENEWED: [&str; 5] = ["entry", "document", "error_class", "error_column", "message"];
+    let (clause, value) = match backend {
+        DbBackend::MySql => ("ON DUPLICATE KEY UPDATE", ("VALUES(", ")")),
+        _ => ("ON CONFLICT (pipeline, stream, entry_id) DO UPDATE SET", ("excluded.", "")),
+    };
+    let renewed = RENEWED.map(|name| format!("{name} = {}{name}{}", value.0, value.1)).join(", ");
+    format!(
+        "INSERT INTO write_behind_dead_letter ({}, created_at) VALUES {groups} \
+         {clause} attempts = write_behind_dead_letter.attempts + 1, {renewed}",
+        COLUMNS.join(", ")
+    )
+    .into()
 }
 
 fn row(lane: &LaneIdentity, event: &MappedEvent, why: &Rejection) -> [Value; COLUMNS.len()] {
@@ -108,6 +134,14 @@ fn readable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.contains('\0') => cut(text.to_owned()),
         _ => cut(format!("hex:{}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())),
+    }
+}
+
+fn make_plain(value: &mut Value) {
+    const PLAIN_CHARS_MAX: usize = 4096;
+    if let Value::Text(text) = value {
+        let plain = text.chars().take(PLAIN_CHARS_MAX);
+        *text = plain.map(|c| if c.is_ascii() { c.to_string() } else { c.escape_unicode().to_string() }).collect();
     }
 }
 

@@ -31,7 +31,7 @@ impl MySqlSession {
         statement_timeout: Duration,
     ) -> Result<Self, SqlError> {
         const STRICT: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,\
-                              ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'";
+                              ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00'";
         sqlx::raw_sql(STRICT).execute(&mut connection).await?;
         // A lock must be given up before the writer gives up the connection, or the server would go on waiting for it.
         let lock_wait = format!("SET SESSION innodb_lock_wait_timeout = {}", statement_timeout.as_secs().clamp(1, 50));

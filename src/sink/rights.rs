@@ -23,7 +23,7 @@ pub async fn try_all(target: &Target, mapping: &Mapping) -> Result<Vec<String>, 
             Err(SqlError { class: ErrorClass::Configuration, message }) => {
                 refused.push(format!("this user may not {action} {table}: {message}. GRANT it the right to"));
             }
-            Err(error @ SqlError { class: ErrorClass::Transient, .. }) => return Err(error),
+            Err(error @ SqlError { class: ErrorClass::Transient | ErrorClass::Conflict, .. }) => return Err(error),
             // A trigger may have its own mind about statements without rows.
             Err(SqlError { class: ErrorClass::Data(_), .. }) | Ok(_) => {}
         }

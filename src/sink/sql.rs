@@ -161,6 +161,7 @@ mod tests {
             sql_type: "text".into(),
             cast_type: String::new(),
             kind: ColumnKind::Text { max_chars: None },
+            compares_exactly: true,
             nullable: true,
             has_default: false,
             generated: false,

@@ -105,7 +105,9 @@ impl Target {
                 DbBackend::Postgres => {
                     self.db.get_postgres_connection_pool().connect_options().connect().await?.close().await
                 }
-                DbBackend::MySql => self.db.get_mysql_connection_pool().connect_options().connect().await?.close().await,
+                DbBackend::MySql => {
+                    self.db.get_mysql_connection_pool().connect_options().connect().await?.close().await
+                }
                 _ => self.db.get_sqlite_connection_pool().connect_options().connect().await?.close().await,
             }
         };
@@ -114,7 +116,9 @@ impl Target {
             // On a connection that never worked it is not a disturbance, but another kind of server.
             sqlx::Error::Protocol(text) => SqlError {
                 class: ErrorClass::Configuration,
-                message: format!("what answers there is no {name} server ({text}): set rdbms.type, rdbms.host, rdbms.port"),
+                message: format!(
+                    "what answers there is no {name} server ({text}): set rdbms.type, rdbms.host, rdbms.port"
+                ),
             },
             error => error.into(),
         };

@@ -45,7 +45,8 @@ impl RestartStrategy {
         match reason {
             ExitReason::Configuration(_) => return Decision::Pause(self.settings.pause_retry),
             // Nothing failed: the next generation does what this one made possible.
-            ExitReason::Aligned => return Decision::Restart(Duration::ZERO),
+            // The wait is for a process that divides the stream in another way at the same time.
+            ExitReason::Aligned => return Decision::Restart(self.settings.restart_delay),
             _ => {}
         }
         let worked = self.working_since.take().map_or(Duration::ZERO, |since| now.saturating_sub(since));
@@ -125,7 +126,8 @@ mod tests {
     fn starts_that_fail_after_a_healthy_period_wait_ever_longer_all_the_same() {
         let mut strategy = strategy();
         strategy.started(Duration::from_secs(0));
-        for (failed, expected) in [(500, after_ms(100)), (501, after_ms(200)), (502, after_ms(350)), (503, Decision::GiveUp)]
+        for (failed, expected) in
+            [(500, after_ms(100)), (501, after_ms(200)), (502, after_ms(350)), (503, Decision::GiveUp)]
         {
             assert_eq!(strategy.failed(&ExitReason::Hung, Duration::from_secs(failed), 0.0), expected);
         }
@@ -144,7 +146,7 @@ mod tests {
         let pause = Decision::Pause(Duration::from_secs(10));
         let mut strategy = strategy();
         check(&mut strategy, &ExitReason::Configuration("table gone".into()), &vec![(0, 1, pause); 50]);
-        check(&mut strategy, &ExitReason::Aligned, &vec![(0, 1, after_ms(0)); 50]);
+        check(&mut strategy, &ExitReason::Aligned, &vec![(0, 1, after_ms(100)); 50]);
         check(&mut strategy, &ExitReason::Hung, &[(0, 1, after_ms(100))]);
     }
 

@@ -5,8 +5,8 @@ mod report;
 
 use write_behind::error::PipelineError;
 use write_behind::logging;
-use write_behind::settings::{Layers, Settings, StreamSettings, WriteMode};
 use write_behind::mapping::Mapping;
+use write_behind::settings::{Layers, Settings, StreamSettings, WriteMode};
 use write_behind::sink::{ErrorClass, Target, checkpoint, rights};
 use write_behind::startup::{check_folder, compile_mapping, connect_redis, connect_target};
 
@@ -128,9 +128,7 @@ async fn may_write(
 ) -> Result<(), PipelineError> {
     let said = |text: &str| format!("streams.{}.table: {text}", stream.entity);
     match rights::try_all(target, mapping).await {
-        Ok(refused) => {
-            refused.iter().try_for_each(|text| report.wrong(&PipelineError::Configuration(said(text))))
-        }
+        Ok(refused) => refused.iter().try_for_each(|text| report.wrong(&PipelineError::Configuration(said(text)))),
         Err(error) => report.wrong(&PipelineError::Unavailable(said(&error.to_string()))),
     }
 }

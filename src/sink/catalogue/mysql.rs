@@ -12,13 +12,16 @@ const COLUMNS: &str = "
            CAST(c.COLUMN_TYPE AS CHAR) AS sql_type, CAST(c.IS_NULLABLE AS CHAR) AS nullable,
            c.COLUMN_DEFAULT IS NOT NULL AS has_default, CAST(c.EXTRA AS CHAR) AS extra,
            CAST(c.CHARACTER_MAXIMUM_LENGTH AS SIGNED) AS chars, CAST(c.NUMERIC_PRECISION AS SIGNED) AS digits,
-           CAST(c.NUMERIC_SCALE AS SIGNED) AS scale, CAST(c.DATETIME_PRECISION AS SIGNED) AS fraction
+           CAST(c.NUMERIC_SCALE AS SIGNED) AS scale, CAST(c.DATETIME_PRECISION AS SIGNED) AS fraction,
+           CAST(c.COLLATION_NAME AS CHAR) AS collation
     FROM information_schema.COLUMNS c
     WHERE c.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND c.TABLE_NAME = ?
     ORDER BY c.ORDINAL_POSITION";
 
 const UNIQUE: &str = "
-    SELECT CAST(s.INDEX_NAME AS CHAR) AS index_name, CAST(s.COLUMN_NAME AS CHAR) AS column_name
+    SELECT CAST(s.INDEX_NAME AS CHAR) AS index_name,
+           CAST(CASE WHEN s.SUB_PART IS NULL THEN s.COLUMN_NAME ELSE CONCAT(s.COLUMN_NAME, '(', s.SUB_PART, ')') END AS CHAR)
+             AS column_name
     FROM information_schema.STATISTICS s
     WHERE s.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND s.TABLE_NAME = ? AND s.NON_UNIQUE = 0
       AND s.COLUMN_NAME IS NOT NULL
@@ -62,7 +65,10 @@ fn column(row: &QueryResult, json_checks: &[String]) -> Result<Column, SqlError>
     let nullable: String = row.try_get("", "nullable")?;
     let has_default: bool = row.try_get::<i64>("", "has_default")? != 0;
     let number = |column| row.try_get::<Option<i64>>("", column).map(|n| n.and_then(|n| u64::try_from(n).ok()));
-    let is_json = json_checks.iter().any(|clause| clause.contains(&format!("`{name}`")));
+    let collation: Option<String> = row.try_get("", "collation")?;
+    let is_json = json_checks
+        .iter()
+        .any(|clause| clause.to_lowercase().contains(&format!("json_valid(`{}`)", name.to_lowercase())));
     let numbers = Numbers {
         chars: number("chars")?,
         digits: number("digits")?,
@@ -72,6 +78,7 @@ fn column(row: &QueryResult, json_checks: &[String]) -> Result<Column, SqlError>
     let extra = extra.to_ascii_lowercase();
     Ok(Column {
         kind: if is_json { ColumnKind::Json } else { kind(&data_type, &sql_type, &numbers) },
+        compares_exactly: collation.is_none_or(|collation| collation.ends_with("_bin") || collation == "binary"),
         name,
         sql_type,
         cast_type: String::new(),
@@ -96,6 +103,11 @@ fn kind(data_type: &str, sql_type: &str, numbers: &Numbers) -> ColumnKind {
         ColumnKind::Int { min, max, takes_bool: bits == 8 }
     };
     match data_type.to_ascii_lowercase().as_str() {
+        // 64 of 64 bits would not fit into what is bound; nobody counts with them.
+        "bit" => ColumnKind::Int { min: 0, max: (1i128 << numbers.digits.unwrap_or(1).min(63)) - 1, takes_bool: true },
+        "year" => ColumnKind::Int { min: 1901, max: 2155, takes_bool: false },
+        "enum" => ColumnKind::Choice { members: members(sql_type), several: false },
+        "set" => ColumnKind::Choice { members: members(sql_type), several: true },
         "tinyint" => int(8),
         "smallint" => int(16),
         "mediumint" => int(24),
@@ -116,5 +128,23 @@ fn kind(data_type: &str, sql_type: &str, numbers: &Numbers) -> ColumnKind {
         "time" => ColumnKind::Time,
         "datetime" | "timestamp" => ColumnKind::Timestamp { fraction_digits: numbers.fraction.unwrap_or(0) as u32 },
         _ => ColumnKind::Other,
+    }
+}
+
+/// The texts in `enum('a','b''c')`.
+fn members(sql_type: &str) -> Vec<String> {
+    let inside = sql_type.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or_default();
+    let inside = inside.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap_or_default();
+    inside.split("','").map(|member| member.replace("''", "'")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_read_from_the_type() {
+        assert_eq!(members("enum('a','b''c','')"), ["a", "b'c", ""]);
+        assert_eq!(members("set('x')"), ["x"]);
     }
 }

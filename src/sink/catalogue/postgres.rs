@@ -8,13 +8,25 @@ use super::{by_index, query};
 use crate::table::{Column, ColumnKind, Table, TableName};
 
 const COLUMNS: &str = "
-    SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS sql_type, a.atttypmod AS modifier,
+    SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS sql_type, base.modifier,
            n.nspname::text AS type_schema, t.typname::text AS type_name,
-           a.attnotnull AS not_null, a.atthasdef OR a.attidentity <> '' AS has_default,
-           a.attgenerated <> '' OR a.attidentity = 'a' AS generated
+           a.attnotnull OR base.not_null AS not_null, a.atthasdef OR a.attidentity <> '' AS has_default,
+           a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
+           COALESCE(o.collisdeterministic, true) AS exact
     FROM pg_attribute a
-    JOIN pg_type t ON t.oid = a.atttypid
+    -- A cast to a domain cuts what is too long for the type below it: cast to that type, and assign.
+    CROSS JOIN LATERAL (
+        WITH RECURSIVE below AS (
+            SELECT 0 AS depth, y.oid, y.typbasetype, y.typtypmod, y.typnotnull FROM pg_type y WHERE y.oid = a.atttypid
+            UNION ALL
+            SELECT b.depth + 1, y.oid, y.typbasetype, y.typtypmod, y.typnotnull
+            FROM below b JOIN pg_type y ON y.oid = b.typbasetype)
+        SELECT (SELECT oid FROM below ORDER BY depth DESC LIMIT 1) AS oid,
+               GREATEST(a.atttypmod, (SELECT max(typtypmod) FROM below)) AS modifier,
+               (SELECT bool_or(typnotnull) FROM below) AS not_null) base
+    JOIN pg_type t ON t.oid = base.oid
     JOIN pg_namespace n ON n.oid = t.typnamespace
+    LEFT JOIN pg_collation o ON o.oid = a.attcollation
     WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY a.attnum";
 
@@ -41,12 +53,14 @@ fn column(row: &QueryResult) -> Result<Column, SqlError> {
     let type_name: String = row.try_get("", "type_name")?;
     let modifier: i32 = row.try_get("", "modifier")?;
     let kind = if type_schema == "pg_catalog" { kind(&type_name, modifier) } else { ColumnKind::Other };
+    let exact: bool = row.try_get("", "exact")?;
     let not_null: bool = row.try_get("", "not_null")?;
     let quoted = |name: &str| quote(DbBackend::Postgres, name);
     Ok(Column {
         name: row.try_get("", "name")?,
         sql_type: row.try_get("", "sql_type")?,
         cast_type: format!("{}.{}", quoted(&type_schema), quoted(&type_name)),
+        compares_exactly: exact && kind != ColumnKind::Other,
         kind,
         nullable: !not_null,
         has_default: row.try_get("", "has_default")?,

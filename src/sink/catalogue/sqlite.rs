@@ -63,6 +63,7 @@ fn column(row: &QueryResult) -> Result<Column, SqlError> {
         kind,
         sql_type,
         cast_type: String::new(),
+        compares_exactly: true,
         nullable: not_null == 0,
         has_default: has_default != 0,
         generated: GENERATED.contains(&hidden),

@@ -83,6 +83,10 @@ fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// What PostgreSQL says on the side, such as that it is shutting down. Whoever used the connection hears it as an
+/// error, and says for which stream.
+const NOTICES: &str = "sqlx::postgres::notice";
+
 /// What `log` hands records to. `slog-stdlog` would drop their target, which is all that tells sqlx from redis.
 struct Bridge {
     logger: Logger,
@@ -91,7 +95,7 @@ struct Bridge {
 
 impl log::Log for Bridge {
     fn enabled(&self, metadata: &log::Metadata) -> bool {
-        metadata.level() <= self.level
+        metadata.level() <= self.level && (self.level >= log::LevelFilter::Debug || metadata.target() != NOTICES)
     }
 
     fn log(&self, record: &log::Record) {

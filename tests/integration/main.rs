@@ -4,6 +4,7 @@
 mod bad_events;
 mod cli;
 mod demo;
+mod hard_cases;
 mod harness_selftest;
 mod killed;
 mod lanes_and_owners;
@@ -14,5 +15,6 @@ mod rows_match_model;
 mod stream_resets;
 #[allow(dead_code, reason = "the harness offers more than each state of the tests uses")]
 mod support;
+mod thing;
 #[allow(dead_code, reason = "each test takes its part")]
 mod workload;

@@ -3,60 +3,10 @@
 
 use std::time::Duration;
 
-use redis::AsyncCommands;
-use redis::aio::MultiplexedConnection;
-
-use crate::support::database::{Kind, TestDatabase};
-use crate::support::pipeline::PipelineProcess;
+use crate::support::database::Kind;
 use crate::support::redis::RedisServer;
-use crate::support::wait::eventually;
-use crate::workload::{done, redis_yaml};
-
-const DEADLINE: Duration = Duration::from_secs(60);
-
-struct Setting {
-    redis: RedisServer,
-    connection: MultiplexedConnection,
-    database: TestDatabase,
-}
-
-impl Setting {
-    async fn new(kind: Kind, redis: RedisServer, table: &str) -> Self {
-        let database = TestDatabase::new(kind).await;
-        database.execute(table).await;
-        let connection = redis.connection().await;
-        Setting { redis, connection, database }
-    }
-
-    fn start(&self, stream: &str) -> PipelineProcess {
-        let config = redis_yaml(self.redis.port()) + &self.database.settings_yaml() + "streams:\n  thing:\n" + stream;
-        PipelineProcess::start(&config, &[])
-    }
-
-    async fn add(&mut self, fields: &[(&str, &str)]) -> String {
-        self.connection.xadd("stream:thing", "*", fields).await.expect("redis takes the entry")
-    }
-
-    async fn rows(&self, sql: &str) -> Vec<String> {
-        let rows = self.database.rows(sql).await.into_iter();
-        rows.map(|row| row.into_iter().map(|value| value.unwrap_or("NULL".into())).collect::<Vec<_>>().join("|"))
-            .collect()
-    }
-}
-
-async fn reads(pipeline: &PipelineProcess) {
-    eventually(DEADLINE, "the pipeline to read", async || {
-        if pipeline.stderr().contains("reading stream") { Ok(()) } else { Err(pipeline.stderr()) }
-    })
-    .await;
-}
-
-async fn drained(pipeline: PipelineProcess) {
-    // It may have found everything done already, and not yet have come so far as to hear signals.
-    reads(&pipeline).await;
-    pipeline.terminate();
-    assert_eq!(pipeline.wait_exit(DEADLINE).await, Some(0), "{}", pipeline.stderr());
-}
+use crate::thing::{DEADLINE, Setting, drained, reads};
+use crate::workload::done;
 
 const THINGS: &str = "CREATE TABLE thing (id varchar(20) PRIMARY KEY, name varchar(20))";
 

@@ -248,12 +248,16 @@ pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> O
     let wanted = plain(name);
     let distance = |known: &str| {
         let known = plain(known);
-        // `retries` for `max_retries`, `pass` for `password`.
+        let edits = strsim::damerau_levenshtein(&wanted, &known);
+        // `retries` for `max_retries`, `pass` for `password`, `username` for `user`.
         let part = wanted.len() >= 4 && (known.starts_with(&wanted) || known.ends_with(&wanted));
-        if part { 1 } else { strsim::damerau_levenshtein(&wanted, &known) }
+        let whole =
+            known.len() >= 4 && !wanted.contains('.') && (wanted.starts_with(&known) || wanted.ends_with(&known));
+        (if part || whole { 1 } else { edits }, edits)
     };
-    let limit = (wanted.chars().count() / 3).max(1);
-    known.map(|known| (distance(known), known)).filter(|(distance, _)| *distance <= limit).min().map(|(_, known)| known)
+    let limit = wanted.chars().count().div_ceil(3).max(1);
+    let near = known.map(|known| (distance(known), known)).filter(|((distance, _), _)| *distance <= limit);
+    near.min().map(|(_, known)| known)
 }
 
 fn optional<T>(value: &Value, parse: impl Fn(&Value) -> Result<T, String>) -> Result<Option<T>, String> {

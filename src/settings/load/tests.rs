@@ -132,6 +132,12 @@ fn unknown_keys_get_the_nearest_name_or_all_names() {
     for (text, expected) in [
         ("reddis: {}", "reddis: is not a setting: did you mean `redis`? (from my.yaml)"),
         ("rdbms: {pass: x}", "rdbms.pass: is not a setting: did you mean `rdbms.password`? (from my.yaml)"),
+        ("rdbms: {username: x}", "rdbms.username: is not a setting: did you mean `rdbms.user`? (from my.yaml)"),
+        (
+            "rdbms: {max_retry: 3}",
+            "rdbms.max_retry: is not a setting: did you mean `rdbms.max_retries`? (from my.yaml)",
+        ),
+        ("stream: {}", "stream: is not a setting: did you mean `streams`? (from my.yaml)"),
         ("rdbms: {retries: 3}", "rdbms.retries: is not a setting: did you mean `rdbms.max_retries`? (from my.yaml)"),
         (
             "rdbms: {retryDelaySec: 3}",

@@ -13,6 +13,7 @@ use crate::actors::metrics::{MetricsActor, MetricsStart};
 use crate::actors::stream_group::Shared;
 use crate::actors::supervisor::Supervisor;
 use crate::error::PipelineError;
+use crate::metrics::publication::Places;
 use crate::metrics::stats::Stats;
 use crate::settings::Settings;
 use crate::startup;
@@ -107,12 +108,14 @@ async fn supervise(
     };
     let arbiter = Arbiter::current();
     let metrics = MetricsStart {
-        redis: ready.redis.clone(),
-        target: ready.target.clone(),
-        pipeline: settings.app.name.clone(),
+        places: Places {
+            redis: ready.redis.clone(),
+            target: ready.target.clone(),
+            pipeline: settings.app.name.clone(),
+            log: settings.log.clone(),
+        },
         streams: settings.streams.clone(),
         settings: settings.metrics.clone(),
-        log_settings: settings.log.clone(),
         stats,
         log: log.new(o!("actor" => "MetricsActor")),
     };

@@ -2,4 +2,5 @@
 
 pub mod log_entry;
 pub mod names;
+pub mod publication;
 pub mod stats;

@@ -41,6 +41,11 @@ impl Totals {
         }
     }
 
+    /// All of them together.
+    pub fn sum(lanes: &[Totals]) -> Totals {
+        lanes.iter().fold(Totals::default(), |sum, lane| sum.plus(*lane))
+    }
+
     /// The greater of each.
     pub fn max(self, other: Totals) -> Totals {
         Totals {

@@ -366,3 +366,23 @@ async fn a_user_without_the_rights_is_told_which_at_start() {
     drained(pipeline).await;
     assert_eq!(database.count("thing").await, 1);
 }
+
+/// A long healthy time must not make every failed start of an outage look like the first one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_after_a_healthy_time_is_waited_out() {
+    let redis = RedisServer::builder().args(["--appendfsync", "always"]).start();
+    let mut setting = Setting::new(Kind::Sqlite, redis, "CREATE TABLE thing (n int)").await;
+    setting.add(&[("n", "1")]).await;
+    let stream = "    document: fields\n    columns: {n: n}\nsupervisor: {healthy_after_sec: 0.5, max_restarts: 8}\n";
+    let pipeline = setting.start(stream);
+    done(&setting.database, "stream:thing", 1, DEADLINE).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    setting.redis.kill();
+    // Restarts at the first delay over and over would have used up all of them by now.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    setting.redis.restart();
+    setting.connection = setting.redis.connection().await;
+    setting.add(&[("n", "2")]).await;
+    done(&setting.database, "stream:thing", 2, DEADLINE).await;
+    drained(pipeline).await;
+}

@@ -29,24 +29,24 @@ pub struct Ready {
     pub target: Target,
 }
 
-/// Connects and checks, with the patience of `app.startup_timeout_sec`.
+/// Connects and checks, with the patience of `app.startup_timeout_sec`: servers may also go away in the middle of it.
 ///
 /// # Errors
 /// [`PipelineError::Unavailable`] if Redis or the database did not come in time, [`PipelineError::Configuration`] if
 /// something is wrong that waiting does not mend.
 pub async fn prepare(settings: &Settings, log: &Logger) -> Result<Ready, PipelineError> {
     let patience = Patience::new(settings, log);
-    let redis =
+    let redis_place =
         Awaited { name: format!("redis at {}", settings.redis.address()), settings: "redis.host and redis.port" };
-    let (redis, capabilities) = patience.wait_for(&redis, async || connect_redis(settings).await).await?;
     let database =
         Awaited { name: settings.rdbms.address(), settings: "rdbms.type, rdbms.host, rdbms.port and rdbms.database" };
+    let (redis, capabilities) = patience.wait_for(&redis_place, async || connect_redis(settings).await).await?;
+    patience.wait_for(&redis_place, async || check_streams(settings, &redis).await).await?;
     let target = patience.wait_for(&database, async || connect_target(settings).await).await?;
-    check_streams(settings, &redis).await?;
     // Nothing is made in a database in which the pipeline could not work.
-    let mappings = check_mappings(settings, &target).await?;
-    ready_tables(settings, &target, log).await?;
-    check_rights(settings, &target, &mappings).await?;
+    let mappings = patience.wait_for(&database, async || check_mappings(settings, &target).await).await?;
+    patience.wait_for(&database, async || ready_tables(settings, &target, log).await).await?;
+    patience.wait_for(&database, async || check_rights(settings, &target, &mappings).await).await?;
     Ok(Ready { redis, capabilities, target })
 }
 
@@ -119,8 +119,8 @@ async fn ready_tables(settings: &Settings, target: &Target, log: &Logger) -> Res
         let error = SqlError::from(error);
         let text = format!("the bookkeeping tables in {address} could not be made: {error}");
         match error.class {
-            ErrorClass::Transient => PipelineError::Unavailable(format!("{text}. Start again")),
-            _ => PipelineError::Configuration(format!(
+            ErrorClass::Transient | ErrorClass::Conflict => PipelineError::Unavailable(text),
+            ErrorClass::Configuration | ErrorClass::Data(_) => PipelineError::Configuration(format!(
                 "{text}. Let a user who may create tables run `pipeline migrate up`, and set rdbms.migrate_on_start: \
                  false"
             )),
@@ -194,6 +194,9 @@ async fn check_rights(settings: &Settings, target: &Target, mappings: &[Mapping]
         match rights::try_all(target, mapping).await {
             Ok(refused) => {
                 problems.extend(refused.iter().map(|text| format!("streams.{}.table: {text}", stream.entity)))
+            }
+            Err(error) if error.class == ErrorClass::Configuration => {
+                return Err(PipelineError::Configuration(error.to_string()));
             }
             Err(error) => return Err(PipelineError::Unavailable(error.to_string())),
         }

@@ -42,6 +42,8 @@ impl MariaDbServer {
             .arg("--no-defaults")
             .args(["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"])
             .arg(format!("--datadir={}", data(folder.path()).display()))
+            // A server that starts removes temporary tables, and in a shared folder also those of another one.
+            .env("TMPDIR", folder.path())
             .folder(folder.path())
             .user(user)
             .run_ok(COMMAND_DEADLINE);

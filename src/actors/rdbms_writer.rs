@@ -9,8 +9,7 @@ use slog::{Logger, debug, info, warn};
 
 use super::messages::{BatchCommitted, Committed, DeadLetters, Feedback, LaneBatch};
 use super::metrics::MetricsActor;
-use crate::batch::{MappedBatch, PendingBatches};
-use crate::event::StreamId;
+use crate::batch::{MappedBatch, MappedEvent, PendingBatches};
 use crate::settings::RdbmsSettings;
 use crate::sink::checkpoint::{self, Position, Totals};
 use crate::sink::{Applied, Applier, ApplyError, ErrorClass, LaneIdentity, SqlError, Target};
@@ -136,17 +135,19 @@ impl RdbmsWriter {
         if let Some(reader) = &self.reader {
             reader.do_send(Committed { lane, upto: batch.span.upto, credits: batch.credits });
         }
-        let is_dead = |id: &StreamId| match &dead {
-            DeadLetters::Known(dead) => dead.binary_search_by_key(id, |(id, _)| *id).is_ok(),
-            DeadLetters::InDatabase => false,
+        let is_dead = |event: &MappedEvent| match &dead {
+            DeadLetters::Known(dead) => dead.binary_search_by_key(&event.entry.id, |(id, _)| *id).is_ok(),
+            // Those that the mapping refused are known all the same.
+            DeadLetters::InDatabase => event.outcome.is_err(),
         };
+        let applied = batch.events.iter().filter(|event| !is_dead(event)).map(|event| event.entry.id).collect();
         self.metrics.do_send(BatchCommitted {
             entity: self.task.lane.entity.clone(),
             lane,
             span: batch.span,
             totals,
             lane_totals: self.totals,
-            applied: batch.events.iter().map(|event| event.entry.id).filter(|id| !is_dead(id)).collect(),
+            applied,
             dead,
             took,
             committed_ms: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,

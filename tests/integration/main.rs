@@ -8,6 +8,7 @@ mod hard_cases;
 mod harness_selftest;
 mod killed;
 mod lanes_and_owners;
+mod lost_and_restored;
 mod original_demo;
 mod reading;
 mod redis_side;

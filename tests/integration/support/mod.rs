@@ -13,6 +13,7 @@ pub mod pipeline;
 pub mod port;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod python;
 pub mod redis;
 pub mod wait;

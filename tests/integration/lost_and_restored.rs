@@ -75,12 +75,12 @@ async fn a_database_that_goes_back_in_time_gets_the_lost_part_again() {
     add(&mut setting.connection, HALF..2 * HALF).await;
     done(&setting.database, "stream:thing", 2 * HALF, DEADLINE).await;
     pipeline.kill();
-    // Put back in one transaction of its own: the harness has the file open.
-    setting.database.execute(&format!("ATTACH '{backup}' AS backup")).await;
-    for table in ["thing", "write_behind_checkpoint"] {
-        let restore = format!("DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM backup.{table}");
-        setting.database.execute(&restore).await;
-    }
+    // All in one, because what is attached belongs to one connection.
+    let restore = ["thing", "write_behind_checkpoint"]
+        .map(|table| format!("DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM backup.{table};"))
+        .concat();
+    let restore = format!("ATTACH '{backup}' AS backup; BEGIN; {restore} COMMIT; DETACH backup");
+    setting.database.execute(&restore).await;
     assert_eq!(setting.database.count("thing").await as u64, HALF);
     let pipeline = setting.start(STREAM);
     done(&setting.database, "stream:thing", 2 * HALF, DEADLINE).await;

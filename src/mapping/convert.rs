@@ -93,19 +93,19 @@ pub fn canonical(value: Value, column: &Column) -> Value {
             let parsed = forms.iter().find_map(|form| chrono::NaiveTime::parse_from_str(&time, form).ok());
             Value::Text(parsed.map_or(time, |time| time.format("%H:%M:%S%.f").to_string()))
         }
-        // A column of fixed length, and a text of MySQL, is compared as if blanks at its end were not there.
-        (Value::Text(text), ColumnKind::Text { .. }) if column.sql_type.starts_with("char") => {
-            if column.sql_type.starts_with("character varying") {
-                Value::Text(text)
-            } else {
-                Value::Text(text.trim_end_matches(' ').to_owned())
-            }
-        }
+        (Value::Text(text), _) if has_fixed_length(column) => Value::Text(text.trim_end_matches(' ').to_owned()),
         // Minus zero is zero.
         (Value::Float(number), ColumnKind::Float { single: true }) => Value::Float(f64::from(number as f32) + 0.0),
         (Value::Float(number), _) => Value::Float(number + 0.0),
         (value, _) => value,
     }
+}
+
+/// Whether the column is a `CHAR(n)`: it is compared as if the blanks at its end were not there.
+fn has_fixed_length(column: &Column) -> bool {
+    let name = column.sql_type.split('(').next().unwrap_or_default().trim_end();
+    matches!(column.kind, ColumnKind::Text { .. })
+        && ["char", "character", "bpchar"].iter().any(|fixed| name.eq_ignore_ascii_case(fixed))
 }
 
 fn canonical_decimal(number: &str) -> String {

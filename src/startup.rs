@@ -14,7 +14,6 @@ use crate::settings::{RdbmsKind, RdbmsSettings, Settings, StreamSettings};
 use crate::sink::{ErrorClass, SqlError, Target, catalogue, rights};
 use crate::stream::capabilities::Capabilities;
 use crate::stream::connection::RedisClient;
-use crate::stream::failure::RedisFailure;
 use crate::stream::reader::stream_info;
 use crate::supervision::retry::Waits;
 use crate::table::TableName;
@@ -56,13 +55,8 @@ pub async fn prepare(settings: &Settings, log: &Logger) -> Result<Ready, Pipelin
 /// Why not, in words that name the settings.
 pub async fn connect_redis(settings: &Settings) -> Result<(RedisClient, Capabilities), PipelineError> {
     let redis = RedisClient::new(&settings.redis);
-    let said = |failure: RedisFailure| {
-        let transient = failure.is_transient();
-        let text = failure.to_string();
-        if transient { PipelineError::Unavailable(text) } else { PipelineError::Configuration(text) }
-    };
-    let mut connection = redis.multiplexed().await.map_err(said)?;
-    let capabilities = Capabilities::detect(&mut connection).await.map_err(said)?;
+    let mut connection = redis.multiplexed().await?;
+    let capabilities = Capabilities::detect(&mut connection).await?;
     Ok((redis, capabilities))
 }
 
@@ -181,7 +175,7 @@ async fn check_mappings(settings: &Settings, target: &Target) -> Result<Vec<Mapp
             Err(error) if error.class == ErrorClass::Configuration => {
                 problems.push(format!("streams.{}.table: {error}", stream.entity));
             }
-            Err(error) => return Err(PipelineError::Unavailable(error.to_string())),
+            Err(error) => return Err(error.into()),
         }
     }
     none_of(problems).map(|()| mappings)
@@ -195,10 +189,7 @@ async fn check_rights(settings: &Settings, target: &Target, mappings: &[Mapping]
             Ok(refused) => {
                 problems.extend(refused.iter().map(|text| format!("streams.{}.table: {text}", stream.entity)))
             }
-            Err(error) if error.class == ErrorClass::Configuration => {
-                return Err(PipelineError::Configuration(error.to_string()));
-            }
-            Err(error) => return Err(PipelineError::Unavailable(error.to_string())),
+            Err(error) => return Err(error.into()),
         }
     }
     none_of(problems)

@@ -21,7 +21,6 @@ use crate::sink::{ErrorClass, LaneIdentity, SqlError, Target};
 use crate::startup::compile_mapping;
 use crate::stream::capabilities::{Capabilities, is_replica};
 use crate::stream::connection::RedisClient;
-use crate::stream::failure::RedisFailure;
 use crate::stream::reader::stream_info;
 use crate::supervision::cell;
 use crate::supervision::exit::{ExitReason, LastWords};
@@ -74,8 +73,8 @@ pub async fn prepare(
     newest_seen: Option<StreamId>,
     log: &Logger,
 ) -> Result<Prepared, ExitReason> {
-    let mut connection = shared.redis.multiplexed().await.map_err(of_redis)?;
-    let json_available = Capabilities::detect(&mut connection).await.map_err(of_redis)?.json;
+    let mut connection = shared.redis.multiplexed().await?;
+    let json_available = Capabilities::detect(&mut connection).await?.json;
     let mapping = compile_mapping(&shared.target, stream).await.map_err(of_database)?;
     let mapping = mapping.map_err(|problems| ExitReason::Configuration(problems.join("; ")))?;
     let lanes = usable_lanes(stream, &mapping, log);
@@ -83,7 +82,7 @@ pub async fn prepare(
     let who = (app.name.as_str(), stream.stream_name.as_str(), app.instance_id.as_str());
     // The checkpoint first: read after it, the stream's newest id cannot be below it unless the stream went back.
     let mut positions = checkpoint::load(db, who.0, who.1).await.map_err(of_database)?;
-    let info = stream_info(&mut connection, &stream.stream_name).await.map_err(of_redis)?;
+    let info = stream_info(&mut connection, &stream.stream_name).await?;
     let newest = StreamState::of(info).newest;
     let newest = newest_seen.map_or(newest, |seen| seen.min(newest));
     if positions.is_empty() {
@@ -97,7 +96,7 @@ pub async fn prepare(
     let furthest = positions.iter().map(|position| position.last_id).max().unwrap_or_default();
     if newest < furthest {
         let reset = ExitReason::StreamReset(newest);
-        if is_replica(&mut connection).await.map_err(of_redis)? {
+        if is_replica(&mut connection).await? {
             let text = format!("{}: {reset}; but the server is a replica: redis.host must be the primary", who.1);
             return Err(ExitReason::Redis(text));
         }
@@ -129,11 +128,6 @@ fn usable_lanes(stream: &StreamSettings, mapping: &Mapping, log: &Logger) -> u32
         return 1;
     }
     stream.lanes
-}
-
-fn of_redis(failure: RedisFailure) -> ExitReason {
-    let text = failure.to_string();
-    if failure.is_transient() { ExitReason::Redis(text) } else { ExitReason::Configuration(text) }
 }
 
 fn of_database(error: SqlError) -> ExitReason {

@@ -129,12 +129,7 @@ impl StreamReader {
         self.progress.idle();
         let Read { connection, mut entries, state } = match outcome {
             Ok(read) => read,
-            Err(failure) => {
-                let transient = failure.is_transient();
-                let text = failure.to_string();
-                let reason = if transient { ExitReason::Redis(text) } else { ExitReason::Configuration(text) };
-                return self.end(reason, context);
-            }
+            Err(failure) => return self.end(failure.into(), context),
         };
         self.connection = Some(connection);
         if self.draining.is_some() {

@@ -16,7 +16,7 @@ use crate::settings::{DocumentSource, FieldNames};
 use crate::stream::connection::{RedisClient, RedisConnection};
 use crate::stream::documents::DocumentFetcher;
 use crate::stream::failure::RedisFailure;
-use crate::supervision::exit::{ExitReason, LastWords};
+use crate::supervision::exit::LastWords;
 use crate::supervision::progress::Progress;
 
 /// What a transformer needs to begin.
@@ -93,10 +93,8 @@ impl Transformer {
         self.progress.idle();
     }
 
-    fn end(&mut self, failure: &RedisFailure, context: &mut Context<Self>) {
-        let text = failure.to_string();
-        let transient = failure.is_transient();
-        self.last_words.say(if transient { ExitReason::Redis(text) } else { ExitReason::Configuration(text) });
+    fn end(&mut self, failure: RedisFailure, context: &mut Context<Self>) {
+        self.last_words.say(failure.into());
         context.stop();
     }
 }
@@ -192,7 +190,7 @@ impl Handler<EntryBatch> for Transformer {
                     transformer.source = Some(source);
                     transformer.forward(batch, decoded, fetched);
                 }
-                Err(failure) => transformer.end(&failure, context),
+                Err(failure) => transformer.end(failure, context),
             }
         }));
     }

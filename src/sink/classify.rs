@@ -5,6 +5,7 @@ use sea_orm::sqlx::postgres::PgDatabaseError;
 use sea_orm::sqlx::{self, error::DatabaseError};
 use sea_orm::{DbErr, RuntimeErr};
 
+use crate::error::PipelineError;
 use crate::event::RejectionClass;
 
 /// What to do about an error.
@@ -45,6 +46,15 @@ impl SqlError {
     pub fn unbindable(error: sqlx::error::BoxDynError) -> Self {
         let message = format!("the value cannot be sent to the database: {error}");
         SqlError { class: ErrorClass::Data(RejectionClass::Refused), message }
+    }
+}
+
+impl From<SqlError> for PipelineError {
+    fn from(error: SqlError) -> Self {
+        match error.class {
+            ErrorClass::Transient | ErrorClass::Conflict => PipelineError::Unavailable(error.message),
+            ErrorClass::Configuration | ErrorClass::Data(_) => PipelineError::Configuration(error.message),
+        }
     }
 }
 

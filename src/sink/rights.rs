@@ -7,7 +7,7 @@ use super::{ErrorClass, SqlError, Target};
 use crate::mapping::Mapping;
 use crate::table::TablePlan;
 
-/// Tries, in a transaction that is rolled back, everything that `mapping` will do to its table and that every batch
+/// Tries, in transactions that are rolled back, everything that `mapping` will do to its table and that every batch
 /// does to the bookkeeping tables.
 ///
 /// # Errors
@@ -15,9 +15,9 @@ use crate::table::TablePlan;
 pub async fn try_all(target: &Target, mapping: &Mapping) -> Result<Vec<String>, SqlError> {
     let plan = mapping.plan();
     let mut refused = Vec::new();
+    let mut session = target.open_session(plan.clone()).await?;
     for (action, table, sql) in statements(target, mapping, &plan) {
-        // A session for each: after an error some databases refuse the rest of the transaction too.
-        let mut session = target.open_session(plan.clone()).await?;
+        // A transaction for each: after an error some databases refuse the rest of it too.
         session.control(session.begin_statement()).await?;
         match session.execute(sql.into(), Vec::new()).await {
             Err(SqlError { class: ErrorClass::Configuration, message }) => {
@@ -27,6 +27,7 @@ pub async fn try_all(target: &Target, mapping: &Mapping) -> Result<Vec<String>, 
             // A trigger may have its own mind about statements without rows.
             Err(SqlError { class: ErrorClass::Data(_), .. }) | Ok(_) => {}
         }
+        session.control("ROLLBACK").await?;
     }
     Ok(refused)
 }

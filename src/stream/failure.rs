@@ -3,6 +3,7 @@
 use redis::{ErrorKind, RedisError, ServerError};
 
 use crate::error::PipelineError;
+use crate::supervision::exit::ExitReason;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +51,13 @@ impl RedisFailure {
     /// Whether it may pass by itself.
     pub fn is_transient(&self) -> bool {
         self.kind == FailureKind::Transient
+    }
+}
+
+impl From<RedisFailure> for ExitReason {
+    fn from(failure: RedisFailure) -> Self {
+        let text = failure.to_string();
+        if failure.is_transient() { ExitReason::Redis(text) } else { ExitReason::Configuration(text) }
     }
 }
 

@@ -4,6 +4,7 @@
 mod bad_events;
 mod cli;
 mod demo;
+mod faults;
 mod hard_cases;
 mod harness_selftest;
 mod killed;

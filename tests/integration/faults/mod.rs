@@ -1,0 +1,18 @@
+//! Every fault that the reliability page speaks of, on real servers. `make test` runs a short form, `make chaos` the
+//! full size; both print what they did to the table of [`report`].
+
+mod backlog;
+mod database_killed;
+mod database_refuses;
+mod drained;
+mod ledger;
+mod network;
+mod owners;
+mod panics;
+mod poison;
+mod process_killed;
+mod redis_killed;
+mod redis_loses;
+mod report;
+mod restored;
+mod schema_changed;

@@ -1,6 +1,7 @@
 //! What the pipeline knows of a target table: its columns and their types, read from the database's catalogue.
 
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
@@ -33,7 +34,7 @@ impl fmt::Display for TableName {
 }
 
 /// A table as the catalogue describes it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// Its name.
     pub name: TableName,
@@ -41,6 +42,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The columns of each unique index without a condition, the primary key among them.
     pub unique_keys: Vec<Vec<String>>,
+    /// What else can refuse a row, in the database's own words: constraints and triggers. They are only compared.
+    pub rules: Vec<String>,
     /// Why rows in it cannot be part of a transaction (`MyISAM`), if they cannot.
     pub not_transactional: Option<String>,
 }
@@ -135,8 +138,8 @@ pub enum ColumnKind {
 /// What the writers need to know of the target table.
 #[derive(Clone, Debug)]
 pub struct TablePlan {
-    /// The table.
-    pub table: TableName,
+    /// The table, as the catalogue described it when the mapping was compiled.
+    pub table: Arc<Table>,
     /// The mapped columns, in the order of every row.
     pub columns: Vec<Column>,
     /// Which of them identify a row.

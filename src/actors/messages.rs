@@ -122,6 +122,16 @@ pub struct EntriesLost {
     pub entries: u64,
 }
 
+/// Supervisor to MetricsActor: a generation ended, or could not begin.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct StreamEnded {
+    /// `streams.<entity>`
+    pub entity: String,
+    /// The name of its [`ExitReason`].
+    pub reason: &'static str,
+}
+
 /// Anyone to MetricsActor: write everything that is due to Redis now, and answer when that is done.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -135,10 +145,19 @@ pub struct ActorExited {
     pub entity: String,
     /// The generation it belonged to; an older one than the present is old news.
     pub generation: u64,
-    /// Which actor, for instance `RdbmsWriter 0`.
-    pub actor: String,
+    /// Which actor.
+    pub actor: ActorName,
     /// Why.
     pub reason: ExitReason,
+}
+
+/// An actor of a stream's group, for logs.
+#[derive(Clone, Debug)]
+pub struct ActorName {
+    /// For instance `Transformer 0`.
+    pub actor: String,
+    /// The lane it works for alone, if it does.
+    pub lane: Option<u32>,
 }
 
 /// Anyone to the Supervisor: drain all streams and end.

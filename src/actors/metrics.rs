@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Supervised};
+use fail::fail_point;
 use slog::{Logger, warn};
 
-use super::messages::{BatchCommitted, DeadLetters, EntriesLost, Flush, StreamOpened};
+use super::messages::{BatchCommitted, DeadLetters, EntriesLost, Flush, StreamEnded, StreamOpened};
 use crate::metrics::log_entry::{LogEntry, LogSubject};
 use crate::metrics::publication::{CatchUp, Counter, Places, Publication, ReadBack};
 use crate::metrics::stats::Stats;
@@ -36,6 +37,8 @@ pub struct MetricsActor {
     start: MetricsStart,
     connection: Option<RedisConnection>,
     streams: BTreeMap<String, StreamCounters>,
+    /// Generations that ended and are not yet told of, by entity and reason.
+    ended: BTreeMap<(String, &'static str), u64>,
     log_entries: VecDeque<LogEntry>,
     log_entries_dropped: u64,
     /// Commits whose dead letters must be read back.
@@ -49,7 +52,7 @@ struct StreamCounters {
     subject: LogSubject,
     /// By lane. Their sum is what the counters say.
     lanes: Vec<Totals>,
-    /// Whether this process has worked on the stream, so that `totals` are what it has told.
+    /// Whether `lanes` are what the checkpoints say. Otherwise they are read before anything is told.
     known: bool,
     catch_up: Option<CatchUp>,
     /// Entries lost and not yet told.
@@ -86,6 +89,7 @@ impl MetricsActor {
         };
         MetricsActor {
             streams: start.streams.iter().map(stream).collect(),
+            ended: BTreeMap::new(),
             start,
             connection: None,
             log_entries: VecDeque::new(),
@@ -108,27 +112,28 @@ impl MetricsActor {
         let mut counters = Vec::new();
         for stream in self.streams.values_mut() {
             let quiet = stream.known && !stream.changed;
-            let refresh = quiet && stream.refreshed.elapsed() >= self.start.settings.refresh_interval;
-            if stream.changed || refresh {
+            let refresh_due = quiet && stream.refreshed.elapsed() >= self.start.settings.refresh_interval;
+            if stream.changed || refresh_due {
                 counters.push(Counter {
                     subject: stream.subject.clone(),
                     totals: stream.totals(),
                     lanes: Vec::new(),
                     catch_up: stream.catch_up.take(),
                     lost: std::mem::take(&mut stream.lost),
-                    refresh,
+                    refresh: refresh_due || !stream.known,
                 });
                 stream.changed = false;
                 stream.refreshed = Instant::now();
             }
         }
-        if counters.is_empty() && self.log_entries.is_empty() && self.read_back.is_empty() {
+        if counters.is_empty() && self.ended.is_empty() && self.log_entries.is_empty() && self.read_back.is_empty() {
             return None;
         }
         Some(Publication {
             places: self.start.places.clone(),
             connection: self.connection.take(),
             counters,
+            ended: std::mem::take(&mut self.ended),
             log_entries: std::mem::take(&mut self.log_entries),
             read_back: std::mem::take(&mut self.read_back),
         })
@@ -141,6 +146,7 @@ impl MetricsActor {
             let Some(stream) = self.streams.get_mut(&counter.subject.entity) else { continue };
             if counter.refresh && !stream.changed && !counter.lanes.is_empty() {
                 stream.lanes = counter.lanes;
+                stream.known = true;
             }
             if failure.is_some() {
                 stream.changed = true;
@@ -149,6 +155,9 @@ impl MetricsActor {
             }
         }
         let Some(failure) = failure else { return self.warned = None };
+        for (ended, times) in publication.ended {
+            *self.ended.entry(ended).or_default() += times;
+        }
         // It is tried again several times a second; to say so now and then is enough.
         const SAID_EVERY: Duration = Duration::from_secs(10);
         if self.warned.is_none_or(|warned| warned.elapsed() >= SAID_EVERY) {
@@ -161,6 +170,7 @@ impl MetricsActor {
     }
 
     fn publish_due(&mut self, context: &mut Context<Self>) {
+        fail_point!("metrics::publish");
         if self.log_entries_dropped > 0 {
             let dropped = std::mem::take(&mut self.log_entries_dropped);
             warn!(self.start.log, "log-stream entries dropped: more came than metrics.log_buffer_max"; "dropped" => dropped);
@@ -177,18 +187,21 @@ impl Actor for MetricsActor {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Context<Self>) {
+        fail_point!("metrics::started");
         context.run_interval(self.start.settings.publish_interval, Self::publish_due);
     }
 }
 
 impl Supervised for MetricsActor {
-    /// After a panic nobody knows what was written: everything is told again from what Redis says it was told.
+    /// After a panic nobody knows what was written, nor what the message said that is gone: everything is told again
+    /// from what Redis says it was told and what the checkpoints say.
     fn restarting(&mut self, _: &mut Context<Self>) {
         self.connection = None;
         self.log_entries.clear();
         self.read_back.clear();
         for stream in self.streams.values_mut().filter(|stream| stream.known) {
             stream.catch_up = Some(CatchUp { told: None, committed: stream.totals() });
+            stream.known = false;
             stream.changed = true;
         }
     }
@@ -198,6 +211,7 @@ impl Handler<StreamOpened> for MetricsActor {
     type Result = ();
 
     fn handle(&mut self, message: StreamOpened, _: &mut Context<Self>) {
+        fail_point!("metrics::stream_opened");
         let Some(stream) = self.streams.get_mut(&message.entity) else { return };
         let lanes: Vec<Totals> = message.positions.iter().map(|position| position.totals).collect();
         let committed = Totals::sum(&lanes);
@@ -213,10 +227,20 @@ impl Handler<StreamOpened> for MetricsActor {
     }
 }
 
+impl Handler<StreamEnded> for MetricsActor {
+    type Result = ();
+
+    fn handle(&mut self, message: StreamEnded, _: &mut Context<Self>) {
+        fail_point!("metrics::stream_ended");
+        *self.ended.entry((message.entity, message.reason)).or_default() += 1;
+    }
+}
+
 impl Handler<EntriesLost> for MetricsActor {
     type Result = ();
 
     fn handle(&mut self, message: EntriesLost, _: &mut Context<Self>) {
+        fail_point!("metrics::entries_lost");
         if let Some(stream) = self.streams.get_mut(&message.entity) {
             stream.lost += message.entries;
             stream.changed = true;
@@ -228,12 +252,14 @@ impl Handler<BatchCommitted> for MetricsActor {
     type Result = ();
 
     fn handle(&mut self, message: BatchCommitted, context: &mut Context<Self>) {
+        fail_point!("metrics::batch_committed");
         let BatchCommitted { entity, lane, span, totals, lane_totals, applied, dead, took, committed_ms } = message;
         self.start.stats.committed(&entity, totals, &applied, committed_ms);
         let Some(stream) = self.streams.get_mut(&entity) else { return };
-        if let Some(of_lane) = stream.lanes.get_mut(lane as usize) {
+        match stream.lanes.get_mut(lane as usize) {
             // A refresh may have read them already, with more in them than this message knows of.
-            *of_lane = of_lane.max(lane_totals);
+            Some(of_lane) => *of_lane = of_lane.max(lane_totals),
+            None => stream.known = false,
         }
         stream.changed = true;
         if !self.start.places.log.enabled {
@@ -264,6 +290,7 @@ impl Handler<Flush> for MetricsActor {
     type Result = AtomicResponse<Self, ()>;
 
     fn handle(&mut self, _: Flush, _: &mut Context<Self>) -> Self::Result {
+        fail_point!("metrics::flush");
         let publication = self.due();
         AtomicResponse::new(Box::pin(
             wrap_future(async move {

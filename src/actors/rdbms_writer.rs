@@ -5,7 +5,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient};
+use fail::fail_point;
 use slog::{Logger, debug, info, warn};
+use tokio::sync::watch;
 
 use super::messages::{BatchCommitted, Committed, DeadLetters, Feedback, LaneBatch};
 use super::metrics::MetricsActor;
@@ -36,6 +38,8 @@ pub struct RdbmsWriterStart {
     pub last_words: LastWords,
     /// Liveness.
     pub progress: Progress,
+    /// Turns true when the process is to end: then nobody waits for a database that is away.
+    pub draining: watch::Receiver<bool>,
     /// The actor's log.
     pub log: Logger,
 }
@@ -69,6 +73,7 @@ struct Task {
     plan: TablePlan,
     settings: RdbmsSettings,
     progress: Progress,
+    draining: watch::Receiver<bool>,
     log: Logger,
 }
 
@@ -90,6 +95,7 @@ impl RdbmsWriter {
             plan: start.plan,
             settings: start.settings,
             progress: start.progress,
+            draining: start.draining,
             log: start.log,
         };
         RdbmsWriter {
@@ -125,6 +131,7 @@ impl RdbmsWriter {
     }
 
     fn committed(&mut self, done: Done, context: &mut Context<Self>) {
+        fail_point!("rdbms_writer::committed");
         let Done { applier, batch, totals, dead, took } = done;
         self.applier = applier;
         self.totals = self.totals.plus(totals);
@@ -167,7 +174,7 @@ impl RdbmsWriter {
         let Some((id, why)) = dead.last() else { return };
         warn!(self.task.log, "events became dead letters: see `pipeline dead-letters list`";
             "events" => self.dead_letters.unsaid, "newest" => %id, "class" => why.class.name(), "column" => &why.column,
-            "table" => %self.task.plan.table);
+            "table" => %self.task.plan.table.name);
         self.dead_letters = DeadLetterReport { said: Some(Instant::now()), unsaid: 0 };
     }
 
@@ -191,6 +198,8 @@ async fn commit(
     let mut conflicts = 0;
     // Whether a try of ours may have been committed without our hearing of it.
     let mut in_doubt = false;
+    // A process that is to end tries once more, at once, and then leaves the rest to the next one.
+    let mut last_try = false;
     loop {
         task.progress.working();
         let error = match task.try_once(&mut applier, &batch, in_doubt).await {
@@ -207,6 +216,7 @@ async fn commit(
                 return Ok(Done { applier: None, batch, totals, dead, took: started.elapsed() });
             }
             Err(ApplyError::Moved(after)) => return Err(ExitReason::ChainMoved(after)),
+            Err(ApplyError::TableAltered(table)) => return Err(ExitReason::TableAltered(table.to_string())),
             Err(ApplyError::Sql(error)) => error,
         };
         // The connection may be in any state: dropping it closes it, and the server rolls back.
@@ -221,14 +231,14 @@ async fn commit(
             tokio::time::sleep(CONFLICT_WAIT * conflicts + CONFLICT_WAIT * task.lane.lane / 4).await;
             continue;
         }
-        let Some(wait) = retry.next_wait() else {
+        let Some(wait) = retry.next_wait().filter(|_| !last_try) else {
             return Err(ExitReason::Database(task.explain(&error)));
         };
         warn!(task.log, "database failed, trying again"; "error" => %error, "wait_ms" => wait.as_millis() as u64,
             "after" => %batch.span.after, "events" => batch.events.len());
         // A wait that the settings ask for is no silence.
         task.progress.idle();
-        tokio::time::sleep(wait).await;
+        last_try = task.wait_or_drain(wait).await;
     }
 }
 
@@ -253,6 +263,7 @@ impl Task {
                 let limit = self.settings.statement_timeout;
                 applier.insert(Applier::new(
                     session,
+                    self.target.clone(),
                     self.lane.clone(),
                     self.plan.clone(),
                     limit,
@@ -282,19 +293,31 @@ impl Task {
         }
     }
 
+    /// Waits, but not when the process is to end. Answers whether it is.
+    async fn wait_or_drain(&self, wait: Duration) -> bool {
+        let mut draining = self.draining.clone();
+        // An error means that the group has ended, and this writer with it.
+        tokio::time::timeout(wait, draining.wait_for(|draining| *draining)).await.is_ok()
+    }
+
     fn explain(&self, error: &SqlError) -> String {
-        format!("writing stream `{}` to {}: {error}", self.lane.stream, self.plan.table)
+        format!("writing stream `{}` to {}: {error}", self.lane.stream, self.plan.table.name)
     }
 }
 
 impl Actor for RdbmsWriter {
     type Context = Context<Self>;
+
+    fn started(&mut self, _: &mut Context<Self>) {
+        fail_point!("rdbms_writer::started");
+    }
 }
 
 impl Handler<Feedback<Committed>> for RdbmsWriter {
     type Result = ();
 
     fn handle(&mut self, message: Feedback<Committed>, _: &mut Context<Self>) {
+        fail_point!("rdbms_writer::feedback");
         self.reader = Some(message.0);
     }
 }
@@ -303,6 +326,7 @@ impl Handler<LaneBatch> for RdbmsWriter {
     type Result = ();
 
     fn handle(&mut self, LaneBatch(batch): LaneBatch, context: &mut Context<Self>) {
+        fail_point!("rdbms_writer::lane_batch");
         match self.pending.push(batch) {
             Ok(()) => self.commit_next(context),
             Err(gap) => self.end(ExitReason::ChainGap(gap), context),

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Recipient};
 use actix_rt::Arbiter;
+use fail::fail_point;
 use slog::{Logger, error, info, o, warn};
+use tokio::sync::watch;
 
-use super::messages::{ActorExited, Begin, Drain, Feedback};
+use super::messages::{ActorExited, ActorName, Begin, Drain, Feedback};
 use super::metrics::MetricsActor;
 use super::rdbms_writer::{RdbmsWriter, RdbmsWriterStart};
 use super::stream_reader::{StreamReader, StreamReaderStart};
@@ -57,7 +59,8 @@ pub struct Prepared {
 pub struct StreamGroup {
     arbiters: Vec<Arbiter>,
     reader: Addr<StreamReader>,
-    progress: Vec<(String, Progress)>,
+    draining: watch::Sender<bool>,
+    progress: Vec<(ActorName, Progress)>,
     /// An actor ends when nobody holds its address: these must not end before the reader has told why it did.
     _others: (Vec<Addr<Transformer>>, Vec<Addr<RdbmsWriter>>),
 }
@@ -73,6 +76,7 @@ pub async fn prepare(
     newest_seen: Option<StreamId>,
     log: &Logger,
 ) -> Result<Prepared, ExitReason> {
+    fail_point!("stream_group::prepare");
     let mut connection = shared.redis.multiplexed().await?;
     let json_available = Capabilities::detect(&mut connection).await?.json;
     let mapping = compile_mapping(&shared.target, stream).await.map_err(of_database)?;
@@ -147,8 +151,17 @@ impl StreamGroup {
         on_exit: &Recipient<ActorExited>,
         log: &Logger,
     ) -> StreamGroup {
-        let mut group =
-            Builder { shared, stream, generation, on_exit, log, arbiters: Vec::new(), progress: Vec::new() };
+        let (draining, _) = watch::channel(false);
+        let mut group = Builder {
+            shared,
+            stream,
+            generation,
+            on_exit,
+            log,
+            draining: &draining,
+            arbiters: Vec::new(),
+            progress: Vec::new(),
+        };
         let lanes = prepared.positions.len() as u32;
         // Reader and writers wait for others most of the time and share a thread; each transformer has its own.
         let io = group.arbiter();
@@ -164,18 +177,20 @@ impl StreamGroup {
         // Only now: a batch that came through before could give its credits back to nobody.
         reader.do_send(Begin);
         let _others = (transformers, writers);
-        StreamGroup { arbiters: group.arbiters, reader, progress: group.progress, _others }
+        let Builder { arbiters, progress, .. } = group;
+        StreamGroup { arbiters, reader, draining, progress, _others }
     }
 
     /// Asks the group to read no more and to end when everything is committed.
     pub fn drain(&self) {
+        self.draining.send_replace(true);
         self.reader.do_send(Drain);
     }
 
     /// The first actor that has been busy without progress for longer than `limit`.
-    pub fn hung(&self, limit: Duration) -> Option<&str> {
+    pub fn hung(&self, limit: Duration) -> Option<&ActorName> {
         let silent = |progress: &Progress| progress.silent_for().is_some_and(|silent| silent > limit);
-        self.progress.iter().find(|(_, progress)| silent(progress)).map(|(actor, _)| actor.as_str())
+        self.progress.iter().find(|(_, progress)| silent(progress)).map(|(actor, _)| actor)
     }
 }
 
@@ -196,8 +211,9 @@ struct Builder<'a> {
     generation: u64,
     on_exit: &'a Recipient<ActorExited>,
     log: &'a Logger,
+    draining: &'a watch::Sender<bool>,
     arbiters: Vec<Arbiter>,
-    progress: Vec<(String, Progress)>,
+    progress: Vec<(ActorName, Progress)>,
 }
 
 impl Builder<'_> {
@@ -224,7 +240,7 @@ impl Builder<'_> {
             lanes,
             fields: self.stream.fields.clone(),
         };
-        let name = format!("RdbmsWriter {lane}");
+        let name = ActorName { actor: format!("RdbmsWriter {lane}"), lane: Some(lane) };
         let last_words = LastWords::default();
         let start = RdbmsWriterStart {
             lane: identity,
@@ -235,13 +251,14 @@ impl Builder<'_> {
             metrics: self.shared.metrics.clone(),
             last_words: last_words.clone(),
             progress: self.watch(&name),
+            draining: self.draining.subscribe(),
             log: self.log.new(o!("actor" => "RdbmsWriter", "lane" => lane)),
         };
         self.start(arbiter, name, last_words, move |_| RdbmsWriter::new(start))
     }
 
     fn transformer(&mut self, number: usize, prepared: &Prepared, writers: &[Addr<RdbmsWriter>]) -> Addr<Transformer> {
-        let name = format!("Transformer {number}");
+        let name = ActorName { actor: format!("Transformer {number}"), lane: None };
         let last_words = LastWords::default();
         let start = TransformerStart {
             fields: self.stream.fields.clone(),
@@ -263,7 +280,7 @@ impl Builder<'_> {
         prepared: &Prepared,
         transformers: Vec<Addr<Transformer>>,
     ) -> Addr<StreamReader> {
-        let name = "StreamReader".to_owned();
+        let name = ActorName { actor: "StreamReader".to_owned(), lane: None };
         let last_words = LastWords::default();
         let start = StreamReaderStart {
             settings: self.stream.clone(),
@@ -279,16 +296,16 @@ impl Builder<'_> {
         self.start(arbiter, name, last_words, move |_| StreamReader::new(start))
     }
 
-    fn watch(&mut self, actor: &str) -> Progress {
+    fn watch(&mut self, actor: &ActorName) -> Progress {
         let progress = Progress::default();
-        self.progress.push((actor.to_owned(), progress.clone()));
+        self.progress.push((actor.clone(), progress.clone()));
         progress
     }
 
     fn start<A: Actor<Context = Context<A>>>(
         &self,
         arbiter: usize,
-        actor: String,
+        actor: ActorName,
         last_words: LastWords,
         factory: impl FnOnce(&mut Context<A>) -> A + Send + 'static,
     ) -> Addr<A> {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler};
+use fail::fail_point;
 use slog::{Logger, debug, error, info};
 
 use super::messages::{Begin, Committed, DocumentsFetched, Drain, EntriesLost, EntryBatch};
@@ -127,6 +128,7 @@ impl StreamReader {
     fn read_done(&mut self, outcome: Result<Read, RedisFailure>, context: &mut Context<Self>) {
         self.reading = false;
         self.progress.idle();
+        fail_point!("stream_reader::read_done");
         let Read { connection, mut entries, state } = match outcome {
             Ok(read) => read,
             Err(failure) => return self.end(failure.into(), context),
@@ -253,12 +255,17 @@ async fn read(
 
 impl Actor for StreamReader {
     type Context = Context<Self>;
+
+    fn started(&mut self, _: &mut Context<Self>) {
+        fail_point!("stream_reader::started");
+    }
 }
 
 impl Handler<Begin> for StreamReader {
     type Result = ();
 
     fn handle(&mut self, _: Begin, context: &mut Context<Self>) {
+        fail_point!("stream_reader::begin");
         info!(self.log, "reading stream"; "stream" => &self.settings.stream_name, "after" => %self.splitter.scanned());
         self.read(context);
     }
@@ -268,6 +275,7 @@ impl Handler<Committed> for StreamReader {
     type Result = ();
 
     fn handle(&mut self, Committed { lane, upto, credits }: Committed, context: &mut Context<Self>) {
+        fail_point!("stream_reader::committed");
         debug_assert!(upto <= self.handed_out[lane as usize], "committed what was not handed out");
         self.committed[lane as usize] = upto;
         self.credits.give_back(credits);
@@ -280,6 +288,7 @@ impl Handler<DocumentsFetched> for StreamReader {
     type Result = ();
 
     fn handle(&mut self, message: DocumentsFetched, _: &mut Context<Self>) {
+        fail_point!("stream_reader::documents_fetched");
         self.credits.spend_documents(message.events, message.bytes);
     }
 }
@@ -288,6 +297,7 @@ impl Handler<Drain> for StreamReader {
     type Result = ();
 
     fn handle(&mut self, _: Drain, context: &mut Context<Self>) {
+        fail_point!("stream_reader::drain");
         debug!(self.log, "draining"; "scanned" => %self.splitter.scanned());
         self.drain(ExitReason::Drained, context);
     }

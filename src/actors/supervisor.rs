@@ -6,14 +6,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler};
+use fail::fail_point;
 use slog::{Logger, debug, error, info, o, warn};
 use tokio::sync::oneshot;
 
-use super::messages::{ActorExited, Flush, Shutdown, StreamOpened};
+use super::messages::{ActorExited, ActorName, Flush, Shutdown, StreamEnded, StreamOpened};
 use super::stream_group::{Prepared, Shared, StreamGroup, prepare};
 use crate::error::PipelineError;
 use crate::event::StreamId;
 use crate::settings::StreamSettings;
+use crate::supervision::cell::unless_it_panics;
 use crate::supervision::exit::ExitReason;
 use crate::supervision::strategy::{Decision, RestartStrategy};
 
@@ -73,13 +75,13 @@ impl Supervisor {
         let limit = shared.settings.supervisor.hang_timeout;
         let newest_seen = stream.newest_seen;
         let preparing = async move {
-            let preparing = prepare(&shared, &settings, newest_seen, &log);
+            let preparing = unless_it_panics(prepare(&shared, &settings, newest_seen, &log));
             tokio::time::timeout(limit, preparing).await.unwrap_or(Err(ExitReason::Hung))
         };
         context.spawn(wrap_future(preparing).map(
             move |outcome, supervisor: &mut Self, context: &mut Context<Self>| match outcome {
                 Ok(prepared) => supervisor.run_stream(&entity, prepared, context),
-                Err(reason) => supervisor.stream_ended(&entity, "start", reason, context),
+                Err(reason) => supervisor.stream_ended(&entity, "start", None, reason, context),
             },
         ));
     }
@@ -97,11 +99,19 @@ impl Supervisor {
     }
 
     /// Ends what is left of a stream's generation and decides what comes next.
-    fn stream_ended(&mut self, entity: &str, actor: &str, reason: ExitReason, context: &mut Context<Self>) {
+    fn stream_ended(
+        &mut self,
+        entity: &str,
+        actor: &str,
+        lane: Option<u32>,
+        reason: ExitReason,
+        context: &mut Context<Self>,
+    ) {
         let Some(stream) = self.streams.get_mut(entity) else { return };
         let log = &stream.log;
-        let kv = o!("ended" => actor.to_owned(), "reason" => reason.name(), "generation" => stream.generation,
-            "stream" => stream.settings.stream_name.clone());
+        let kv = o!("ended" => actor.to_owned(), "lane" => lane, "reason" => reason.name(),
+            "generation" => stream.generation, "stream" => stream.settings.stream_name.clone());
+        self.shared.metrics.do_send(StreamEnded { entity: entity.to_owned(), reason: reason.name() });
         if self.ending.is_some() {
             // Whatever it was: what is not committed is still in Redis, and the next process goes on from there.
             match reason {
@@ -191,11 +201,11 @@ impl Supervisor {
     fn replace_hung(&mut self, context: &mut Context<Self>) {
         let limit = self.shared.settings.supervisor.hang_timeout;
         let hung = self.streams.iter().filter_map(|(entity, stream)| match &stream.state {
-            State::Running(group) => group.hung(limit).map(|actor| (entity.clone(), actor.to_owned())),
+            State::Running(group) => group.hung(limit).map(|actor| (entity.clone(), actor.clone())),
             _ => None,
         });
-        for (entity, actor) in hung.collect::<Vec<_>>() {
-            self.stream_ended(&entity, &actor, ExitReason::Hung, context);
+        for (entity, ActorName { actor, lane }) in hung.collect::<Vec<_>>() {
+            self.stream_ended(&entity, &actor, lane, ExitReason::Hung, context);
         }
     }
 }
@@ -210,6 +220,7 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Context<Self>) {
+        fail_point!("supervisor::started");
         const HANG_CHECK: Duration = Duration::from_secs(1);
         info!(self.log, "pipeline started"; "streams" => self.streams.len());
         for entity in self.streams.keys().cloned().collect::<Vec<_>>() {
@@ -223,11 +234,12 @@ impl Handler<ActorExited> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, message: ActorExited, context: &mut Context<Self>) {
-        let ActorExited { entity, generation, actor, reason } = message;
+        fail_point!("supervisor::actor_exited");
+        let ActorExited { entity, generation, actor: ActorName { actor, lane }, reason } = message;
         let Some(stream) = self.streams.get(&entity) else { return };
         // The first actor to end takes its group with it; what the others say of their end is old news.
         if stream.generation == generation && matches!(stream.state, State::Running(_)) {
-            self.stream_ended(&entity, &actor, reason, context);
+            self.stream_ended(&entity, &actor, lane, reason, context);
         }
     }
 }
@@ -236,6 +248,7 @@ impl Handler<Shutdown> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, _: Shutdown, context: &mut Context<Self>) {
+        fail_point!("supervisor::shutdown");
         info!(self.log, "draining");
         self.end(Ok(()), context);
     }

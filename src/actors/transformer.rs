@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient};
+use fail::fail_point;
 
 use super::messages::{DocumentsFetched, EntryBatch, Feedback, LaneBatch};
 use super::rdbms_writer::RdbmsWriter;
@@ -81,6 +82,7 @@ impl Transformer {
 
     /// Maps what has been fetched and sends it on.
     fn forward(&self, batch: EntryBatch, decoded: Vec<DecodedEntry>, fetched: Vec<Fetched>) {
+        fail_point!("transformer::forward");
         let events = fetched.len();
         let documents: usize = fetched.iter().map(|fetched| fetched.as_ref().map_or(0, Document::bytes)).sum();
         if let Some(reader) = self.reader.as_ref().filter(|_| documents > 0) {
@@ -157,12 +159,17 @@ async fn fetch(mut source: Source, keys: Vec<Vec<u8>>) -> Result<(Source, Vec<Fe
 
 impl Actor for Transformer {
     type Context = Context<Self>;
+
+    fn started(&mut self, _: &mut Context<Self>) {
+        fail_point!("transformer::started");
+    }
 }
 
 impl Handler<Feedback<DocumentsFetched>> for Transformer {
     type Result = ();
 
     fn handle(&mut self, message: Feedback<DocumentsFetched>, _: &mut Context<Self>) {
+        fail_point!("transformer::feedback");
         self.reader = Some(message.0);
     }
 }
@@ -172,6 +179,7 @@ impl Handler<EntryBatch> for Transformer {
 
     fn handle(&mut self, mut batch: EntryBatch, context: &mut Context<Self>) {
         self.progress.working();
+        fail_point!("transformer::entry_batch");
         let entries = std::mem::take(&mut batch.entries);
         let (decoded, keys) = decode_batch(entries, &self.fields, self.document);
         if keys.is_empty() {

@@ -1,5 +1,7 @@
 //! Settings and catalogue to a [`Mapping`], or all that is wrong with them.
 
+use std::sync::Arc;
+
 use super::path::Path;
 use super::{MappedColumn, Mapping, Source};
 use crate::settings::{ColumnSource, RdbmsKind, StreamSettings, WriteMode};
@@ -43,7 +45,7 @@ impl Mapping {
         };
         let key_is_document_key = stream.order_by.is_none() && key.iter().any(of_key);
         Ok(Mapping {
-            table: table.name.clone(),
+            table: Arc::new(table.clone()),
             key_is_document_key,
             columns,
             key,

@@ -139,7 +139,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::table::{Column, ColumnKind, TableName};
+    use std::sync::Arc;
+
+    use crate::table::{Column, ColumnKind, Table, TableName};
 
     /// A table with unique keys, or, for appended rows, without.
     #[derive(Debug, Default, PartialEq)]
@@ -173,8 +175,10 @@ mod tests {
             has_default: false,
             generated: false,
         };
-        let table = TableName { schema: None, table: "t".into() };
-        TablePlan { table, columns: vec![column("k"), column("v")], key: vec![0] }
+        let name = TableName { schema: None, table: "t".into() };
+        let table =
+            Table { name, columns: Vec::new(), unique_keys: Vec::new(), rules: Vec::new(), not_transactional: None };
+        TablePlan { table: Arc::new(table), columns: vec![column("k"), column("v")], key: vec![0] }
     }
 
     fn change(kind: ChangeKind, key: i64, value: i64) -> Change {

@@ -9,12 +9,14 @@ mod fold;
 mod path;
 mod timestamp;
 
+use std::sync::Arc;
+
 use serde_json::Value as Json;
 
 use crate::decode::Decoded;
 use crate::event::{Document, Entry, Op, Rejection, RejectionClass};
 use crate::settings::{OnMissing, WriteBehind, WriteMode};
-use crate::table::{Column, TableName, TablePlan, Value};
+use crate::table::{Column, Table, TablePlan, Value};
 
 pub use fold::{Change, ChangeKind, Step, fold};
 use path::Path;
@@ -22,8 +24,8 @@ use path::Path;
 /// How the events of one stream become rows of one table.
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    /// The target table.
-    pub table: TableName,
+    /// The target table, as the catalogue described it.
+    pub table: Arc<Table>,
     /// The mapped columns, in the order of every row.
     pub columns: Vec<MappedColumn>,
     /// Which of them identify a row.
@@ -146,7 +148,7 @@ impl Mapping {
             if self.key.is_empty() {
                 let message = format!(
                     "operation `{op}` needs to know which columns identify a row of {}: name them in `key`",
-                    self.table
+                    self.table.name
                 );
                 return Err(Rejection::new(RejectionClass::UnknownOp, message));
             }

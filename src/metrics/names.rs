@@ -15,6 +15,11 @@ pub fn redis_lost(entity: &str) -> String {
     format!("metrics:{entity}:redis:lost")
 }
 
+/// Generations of the stream's actors that ended, or could not begin, for this reason.
+pub fn ended(entity: &str, reason: &str) -> String {
+    format!("metrics:{entity}:ended:{reason}")
+}
+
 /// Events applied to the database.
 pub fn rdbms_success(entity: &str) -> String {
     format!("metrics:{entity}:rdbms:success")

@@ -4,7 +4,7 @@
 //! the log entries of what they count. So whatever a killed process committed and did not report is the difference
 //! between checkpoint and counter, and the next process makes up for it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use entity::dead_letter;
@@ -78,6 +78,8 @@ pub struct Publication {
     pub connection: Option<RedisConnection>,
     /// Streams whose counters are to be set.
     pub counters: Vec<Counter>,
+    /// Generations that ended, by entity and reason, to be added.
+    pub ended: BTreeMap<(String, &'static str), u64>,
     /// What the log streams get.
     pub log_entries: VecDeque<LogEntry>,
     /// What they get once it has been read.
@@ -112,6 +114,9 @@ impl Publication {
             if *lost > 0 {
                 pipe.incr(names::redis_lost(&subject.entity), *lost).ignore();
             }
+        }
+        for ((entity, reason), times) in &self.ended {
+            pipe.incr(names::ended(entity, reason), *times).ignore();
         }
         if self.places.log.enabled {
             for entry in extra.iter().chain(&self.log_entries) {

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use fail::fail_point;
+
 use super::bisect::{Bisect, Refused};
 use super::checkpoint::{Totals, advance_sql};
 use super::dead_letter::{self, Kept};
-use super::{ErrorClass, Session, SqlError};
+use super::{ErrorClass, Session, SqlError, Target, catalogue};
 use crate::batch::{MappedBatch, MappedEvent};
 use crate::event::{Rejection, StreamId};
 use crate::lane::Span;
 use crate::mapping::{Change, fold};
 use crate::settings::FieldNames;
 use crate::supervision::progress::Progress;
-use crate::table::{TablePlan, Value};
+use crate::table::{TableName, TablePlan, Value};
 
 /// Which row of the checkpoint a writer moves, and what it writes beside it.
 #[derive(Clone, Debug)]
@@ -48,6 +50,9 @@ pub enum ApplyError {
     /// The checkpoint does not stand where the batch begins: another process moved it, or an answer of ours was lost.
     #[error("the checkpoint does not stand at {0}, where the batch begins")]
     Moved(StreamId),
+    /// The table is not the one that the mapping was compiled for: what was refused may be good by now.
+    #[error("table {0} was altered")]
+    TableAltered(TableName),
     /// The database failed; nothing was committed unless its answer to `COMMIT` was lost.
     #[error(transparent)]
     Sql(#[from] SqlError),
@@ -62,8 +67,11 @@ impl ApplyError {
 /// Applies batches of one lane over one session.
 pub struct Applier {
     session: Box<dyn Session>,
+    target: Target,
     lane: LaneIdentity,
     plan: TablePlan,
+    /// Whether the table was seen to be as it was, for the present batch.
+    table_seen: bool,
     /// Longest time of one statement.
     limit: Duration,
     /// A batch may need many statements; each is a sign of life.
@@ -79,15 +87,17 @@ struct Link<'a> {
 }
 
 impl Applier {
-    /// Applies over `session`, which writes the table of `plan`. A statement that takes longer than `limit` is an error.
+    /// Applies over `session`, a connection to `target`, which writes the table of `plan`. A statement that takes
+    /// longer than `limit` is an error.
     pub fn new(
         session: Box<dyn Session>,
+        target: Target,
         lane: LaneIdentity,
         plan: TablePlan,
         limit: Duration,
         progress: Progress,
     ) -> Self {
-        Applier { session, lane, plan, limit, progress }
+        Applier { session, target, lane, plan, table_seen: false, limit, progress }
     }
 
     /// Applies a batch.
@@ -99,6 +109,7 @@ impl Applier {
     /// # Errors
     /// After any error the applier must be dropped with its session.
     pub async fn apply(&mut self, batch: &MappedBatch) -> Result<Applied, ApplyError> {
+        self.table_seen = false;
         let mut applied = Applied::default();
         let whole = Link { span: batch.span, events: &batch.events, skipped: batch.skipped as u64 };
         let mut todo = vec![whole];
@@ -134,7 +145,10 @@ impl Applier {
         let changes = link.events.iter().filter_map(|event| event.outcome.as_ref().ok());
         self.write(changes).await?;
         self.store(&dead, Kept::AsItCame).await?;
+        self.see_table_unaltered(&dead).await?;
+        fail_point!("applier::written");
         self.control("COMMIT").await?;
+        fail_point!("applier::committed");
         Ok(Applied { totals, dead: announced(&dead) })
     }
 
@@ -168,6 +182,8 @@ impl Applier {
         dead.sort_by_key(|(event, _)| event.entry.id);
         let totals = totals(link, dead.len());
         self.store_somehow(&dead).await?;
+        self.see_table_unaltered(&dead).await?;
+        fail_point!("applier::bisected");
         self.advance(Span { after: link.span.upto, upto: link.span.upto }, totals).await?;
         self.control("COMMIT").await?;
         Ok(Applied { totals, dead: announced(&dead) })
@@ -181,11 +197,27 @@ impl Applier {
         self.begin().await?;
         self.advance(link.span, totals).await?;
         self.store_somehow(&dead).await?;
+        self.see_table_unaltered(&dead).await?;
         self.control("COMMIT").await?;
         Ok(Applied { totals, dead: announced(&dead) })
     }
 
+    /// Before any event becomes a dead letter: is the table still the one that the mapping was compiled for? After an
+    /// `ALTER TABLE` good events could be refused, by us or by the database, and none of them must be given up for that.
+    async fn see_table_unaltered(&mut self, dead: &[(&MappedEvent, &Rejection)]) -> Result<(), ApplyError> {
+        if dead.is_empty() || self.table_seen {
+            return Ok(());
+        }
+        let name = &self.plan.table.name;
+        match within(self.limit, catalogue::read(self.target.db(), name)).await? {
+            Some(table) if table == *self.plan.table => self.table_seen = true,
+            _ => return Err(ApplyError::TableAltered(name.clone())),
+        }
+        Ok(())
+    }
+
     async fn begin(&mut self) -> Result<(), SqlError> {
+        fail_point!("applier::begin");
         let statement = self.session.begin_statement();
         self.control(statement).await
     }

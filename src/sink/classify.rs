@@ -6,7 +6,9 @@ use sea_orm::sqlx::{self, error::DatabaseError};
 use sea_orm::{DbErr, RuntimeErr};
 
 use crate::error::PipelineError;
-use crate::event::RejectionClass;
+use crate::event::RejectionClass::{self, Constraint, OutOfRange, Refused, TooLong, WrongType};
+
+use ErrorClass::{Configuration, Conflict, Data, Transient};
 
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,186 +106,241 @@ fn of_database(error: &dyn DatabaseError) -> (ErrorClass, String) {
     (sqlite_code(code, error.message()), format!("{} [SQLite code {code}]", error.message()))
 }
 
-/// PostgreSQL: <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-fn sqlstate(code: &str) -> ErrorClass {
-    use ErrorClass::{Configuration, Conflict, Data, Transient};
-    match code {
-        "22001" => Data(RejectionClass::TooLong),
-        "22003" | "22007" | "22008" => Data(RejectionClass::OutOfRange),
-        "22P02" | "22P03" | "22P05" | "22021" => Data(RejectionClass::WrongType),
-        // An index row or a statement that is too large is the fault of the value in it.
-        "54000" => Data(RejectionClass::TooLong),
-        "40001" | "40P01" => Conflict,
-        // no replica identity, a view that takes no rows
-        "55000" => Configuration,
-        "44000" => Data(RejectionClass::Constraint),
-        _ => match code.get(..2).unwrap_or_default() {
-            "22" => Data(RejectionClass::Refused),
-            "21" | "23" => Data(RejectionClass::Constraint),
-            // what triggers and functions raise, with the codes of PL/pgSQL
-            "27" | "38" | "39" | "P0" => Data(RejectionClass::Refused),
-            // invalid authorization, unknown database, unknown schema, syntax or access rule, not supported
-            "28" | "3D" | "3F" | "42" | "0A" => Configuration,
-            // connection, rollback, read-only, resources, lock, operator, system, internal
-            "08" | "25" | "40" | "53" | "55" | "57" | "58" | "72" | "XX" => Transient,
-            // The standard leaves classes that begin with these to implementations; the server's own are above, so
-            // a trigger raised it with a code of its own.
-            class if class.starts_with(|first: char| matches!(first, '5'..='9' | 'I'..='Z')) => {
-                Data(RejectionClass::Refused)
-            }
-            _ => Transient,
-        },
-    }
-}
+/// What a code means, in the order in which it is looked up: PostgreSQL's whole codes, then their classes.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+const SQLSTATES: &[(&str, ErrorClass)] = &[
+    ("21", Data(Constraint)),    // cardinality violation
+    ("22", Data(Refused)),       // data exception
+    ("22001", Data(TooLong)),    // string data right truncation
+    ("22003", Data(OutOfRange)), // numeric value out of range
+    ("22007", Data(OutOfRange)), // invalid datetime format
+    ("22008", Data(OutOfRange)), // datetime field overflow
+    ("22021", Data(WrongType)),  // character not in repertoire
+    ("22P02", Data(WrongType)),  // invalid text representation
+    ("22P03", Data(WrongType)),  // invalid binary representation
+    ("22P05", Data(WrongType)),  // untranslatable character
+    ("23", Data(Constraint)),    // integrity constraint violation
+    ("27", Data(Refused)),       // triggered data change violation
+    ("38", Data(Refused)),       // external routine exception
+    ("39", Data(Refused)),       // external routine invocation exception
+    ("44", Data(Constraint)),    // check option violation
+    ("54", Data(TooLong)),       // program limit exceeded: an index row or a statement, by the value in it
+    ("P0", Data(Refused)),       // raised by PL/pgSQL
+    ("40001", Conflict),         // serialization failure
+    ("40P01", Conflict),         // deadlock detected
+    ("0A", Configuration),       // feature not supported
+    ("28", Configuration),       // invalid authorization
+    ("3D", Configuration),       // unknown database
+    ("3F", Configuration),       // unknown schema
+    ("42", Configuration),       // syntax error or access rule violation: no such table or column, no right
+    ("55000", Configuration),    // not in a state for it: no replica identity, a view that takes no rows
+    ("08", Transient),           // connection exception
+    ("25", Transient),           // invalid transaction state: read-only, idle for too long
+    ("40", Transient),           // transaction rollback
+    ("53", Transient),           // insufficient resources: disk full, out of memory, too many connections
+    ("55", Transient),           // not in a state for it: lock not available
+    ("57", Transient),           // operator intervention: statement timeout, shutdown, terminated
+    ("58", Transient),           // system error: the file system
+    ("72", Transient),           // snapshot too old
+    ("XX", Transient),           // internal error
+];
 
 /// MySQL and MariaDB: <https://mariadb.com/kb/en/mariadb-error-code-reference/>
-fn mysql_number(number: u16) -> ErrorClass {
-    use ErrorClass::{Configuration, Conflict, Data, Transient};
-    match number {
-        1213 | 1020 => Conflict,
-        // duplicate key, not null, foreign key, no default, check (MySQL, MariaDB)
-        1022 | 1048 | 1062 | 1169 | 1216 | 1217 | 1364 | 1451 | 1452 | 1557 | 1586 | 1761 | 1762 | 3819 | 4025 => {
-            Data(RejectionClass::Constraint)
-        }
-        1406 | 1153 | 1118 => Data(RejectionClass::TooLong),
-        1264 | 1365 | 1441 | 1690 => Data(RejectionClass::OutOfRange),
-        1265 | 1292 | 1366 | 1367 | 1411 | 1416 | 4079 => Data(RejectionClass::WrongType),
-        // invalid JSON, SIGNAL of a trigger, no partition for the value
-        3140..=3157 | 1644 | 1526 | 4038 => Data(RejectionClass::Refused),
-        // access denied, unknown database, table, column; no such grant; wrong syntax; unknown engine
-        1044 | 1045 | 1049 | 1054 | 1064 | 1142 | 1143 | 1146 | 1227 | 1286 | 1288 | 1471 | 1370 | 1698 => {
-            Configuration
-        }
-        // lock wait, too many connections, killed, shutdown, read-only, disk full, network, ...
-        _ => Transient,
-    }
+const MYSQL_NUMBERS: &[(u16, ErrorClass)] = &[
+    (1020, Conflict),         // record has changed since last read
+    (1213, Conflict),         // deadlock
+    (1022, Data(Constraint)), // duplicate key on write
+    (1048, Data(Constraint)), // column cannot be null
+    (1062, Data(Constraint)), // duplicate entry
+    (1169, Data(Constraint)), // unique constraint
+    (1216, Data(Constraint)), // foreign key, child
+    (1217, Data(Constraint)), // foreign key, parent
+    (1364, Data(Constraint)), // no default
+    (1451, Data(Constraint)), // foreign key, parent
+    (1452, Data(Constraint)), // foreign key, child
+    (1557, Data(Constraint)), // foreign key, duplicate
+    (1586, Data(Constraint)), // duplicate entry
+    (1761, Data(Constraint)), // foreign key, duplicate in the child
+    (1762, Data(Constraint)), // foreign key, duplicate in the child
+    (3819, Data(Constraint)), // check (MySQL)
+    (4025, Data(Constraint)), // check (MariaDB)
+    (1118, Data(TooLong)),    // row size too large
+    (1153, Data(TooLong)),    // packet larger than max_allowed_packet
+    (1406, Data(TooLong)),    // data too long
+    (1264, Data(OutOfRange)), // out of range
+    (1365, Data(OutOfRange)), // division by zero
+    (1441, Data(OutOfRange)), // datetime overflow
+    (1690, Data(OutOfRange)), // numeric out of range
+    (1265, Data(WrongType)),  // data truncated
+    (1292, Data(WrongType)),  // incorrect value
+    (1366, Data(WrongType)),  // incorrect string value
+    (1367, Data(WrongType)),  // illegal value
+    (1411, Data(WrongType)),  // incorrect value for a function
+    (1416, Data(WrongType)),  // not a geometry
+    (4079, Data(WrongType)),  // illegal parameter type
+    (1526, Data(Refused)),    // no partition for the value
+    (1644, Data(Refused)),    // SIGNAL of a trigger
+    (3140, Data(Refused)),    // invalid JSON text
+    (3141, Data(Refused)),    // invalid JSON text in an argument
+    (3144, Data(Refused)),    // character set of a JSON text
+    (3146, Data(Refused)),    // invalid type for JSON
+    (3147, Data(Refused)),    // cast to JSON
+    (3150, Data(Refused)),    // JSON value too large
+    (3151, Data(Refused)),    // JSON key too large
+    (3156, Data(Refused)),    // cast from JSON
+    (3157, Data(Refused)),    // JSON nested too deep
+    (4038, Data(Refused)),    // invalid JSON text (MariaDB)
+    (1044, Configuration),    // access to the database denied
+    (1045, Configuration),    // access denied
+    (1049, Configuration),    // unknown database
+    (1054, Configuration),    // unknown column
+    (1064, Configuration),    // syntax
+    (1142, Configuration),    // no right on the table
+    (1143, Configuration),    // no right on the column
+    (1146, Configuration),    // no such table
+    (1227, Configuration),    // a privilege is needed
+    (1286, Configuration),    // unknown engine
+    (1288, Configuration),    // not updatable
+    (1370, Configuration),    // no right on the routine
+    (1471, Configuration),    // not insertable
+    (1698, Configuration),    // access denied by a plugin
+    (1021, Transient),        // disk full
+    (1040, Transient),        // too many connections
+    (1053, Transient),        // shutdown in progress
+    (1114, Transient),        // the table is full: the disk is
+    (1205, Transient),        // lock wait timeout
+    (1290, Transient),        // read-only
+    (1317, Transient),        // interrupted
+    (1836, Transient),        // read-only mode
+    (1927, Transient),        // connection was killed
+    (1969, Transient),        // statement timeout
+];
+
+/// SQLite, by primary code: <https://www.sqlite.org/rescode.html>
+const SQLITE_CODES: &[(i32, ErrorClass)] = &[
+    (1, Configuration),     // error: no such table or column
+    (3, Configuration),     // no permission
+    (11, Configuration),    // corrupt
+    (23, Configuration),    // not authorized
+    (26, Configuration),    // not a database
+    (18, Data(TooLong)),    // too big
+    (19, Data(Constraint)), // constraint
+    (20, Data(WrongType)),  // mismatch
+    (5, Transient),         // busy
+    (6, Transient),         // locked
+    (8, Transient),         // read-only
+    (10, Transient),        // I/O
+    (13, Transient),        // disk full
+    (14, Transient),        // cannot open
+];
+
+fn sqlstate(code: &str) -> ErrorClass {
+    let line = |code: &str| SQLSTATES.iter().find(|(line, _)| *line == code).map(|(_, class)| *class);
+    let class = code.get(..2).unwrap_or_default();
+    // The standard leaves classes that begin with these to implementations; the server's own are in the table, so a
+    // trigger raised it with a code of its own. What no line knows is tried again, but not for ever.
+    let is_own = class.starts_with(|first: char| matches!(first, '5'..='9' | 'I'..='Z'));
+    line(code).or_else(|| line(class)).unwrap_or(if is_own { Data(Refused) } else { Transient })
 }
 
-/// SQLite: <https://www.sqlite.org/rescode.html>
+fn mysql_number(number: u16) -> ErrorClass {
+    let line = MYSQL_NUMBERS.iter().find(|(line, _)| *line == number);
+    line.map_or(Transient, |(_, class)| *class)
+}
+
 fn sqlite_code(code: i32, message: &str) -> ErrorClass {
-    use ErrorClass::{Configuration, Data, Transient};
     // The general error is both: what is wrong with the statement, and what a function says of a value.
     const OF_A_STATEMENT: [&str; 5] = ["no such", "near \"", "has no column", "cannot", "not authorized"];
-    match code & 0xff {
-        1 if !OF_A_STATEMENT.iter().any(|words| message.contains(words)) => Data(RejectionClass::Refused),
-        19 => Data(RejectionClass::Constraint),
-        18 => Data(RejectionClass::TooLong),
-        20 => Data(RejectionClass::WrongType),
-        // no such table or column, no permission, not authorised, corrupt, not a database
-        1 | 3 | 11 | 23 | 26 => Configuration,
-        // busy, locked, read-only, I/O, full, cannot open, ...
-        _ => Transient,
+    let primary = code & 0xff;
+    if primary == 1 && !OF_A_STATEMENT.iter().any(|words| message.contains(words)) {
+        return Data(Refused);
     }
+    let line = SQLITE_CODES.iter().find(|(line, _)| *line == primary);
+    line.map_or(Transient, |(_, class)| *class)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use ErrorClass::{Configuration, Conflict, Data, Transient};
-    use RejectionClass::{Constraint, OutOfRange, Refused, TooLong, WrongType};
+
+    /// Checks each code, and that every line of the table was asked for.
+    fn check<C: Copy + std::fmt::Debug + Ord>(
+        table: &[(C, ErrorClass)],
+        line_of: impl Fn(C) -> C,
+        classify: impl Fn(C) -> ErrorClass,
+        cases: &[(&[C], ErrorClass)],
+    ) {
+        let lines: BTreeSet<C> = table.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines.len(), table.len(), "a line stands twice");
+        let mut asked = BTreeSet::new();
+        for (codes, class) in cases {
+            for code in *codes {
+                assert_eq!(classify(*code), *class, "{code:?}");
+                asked.insert(line_of(*code));
+            }
+        }
+        let unasked: Vec<&C> = lines.difference(&asked).collect();
+        assert!(unasked.is_empty(), "lines without a test: {unasked:?}");
+    }
 
     #[test]
     fn postgres_codes() {
-        for (code, class) in [
-            ("22001", Data(TooLong)),
-            ("22003", Data(OutOfRange)),
-            ("22007", Data(OutOfRange)),
-            ("22008", Data(OutOfRange)),
-            ("22P02", Data(WrongType)),
-            ("22021", Data(WrongType)),
-            ("22012", Data(Refused)),
-            ("23502", Data(Constraint)),
-            ("23503", Data(Constraint)),
-            ("23505", Data(Constraint)),
-            ("23514", Data(Constraint)),
-            ("44000", Data(Constraint)),
-            ("54000", Data(TooLong)),
-            ("21000", Data(Constraint)),
-            ("P0001", Data(Refused)),
-            ("P0002", Data(Refused)),
-            ("MY001", Data(Refused)),
-            ("55000", Configuration),
-            ("08006", Transient),
-            ("25006", Transient),
-            ("40001", Conflict),
-            ("40P01", Conflict),
-            ("53100", Transient),
-            ("53300", Transient),
-            ("55P03", Transient),
-            ("57014", Transient),
-            ("57P01", Transient),
-            ("57P03", Transient),
-            ("58030", Transient),
-            ("XX000", Transient),
-            ("28P01", Configuration),
-            ("3D000", Configuration),
-            ("42501", Configuration),
-            ("42703", Configuration),
-            ("42P01", Configuration),
-            ("42P10", Configuration),
-        ] {
-            assert_eq!(sqlstate(code), class, "{code}");
-        }
+        let whole = |code: &str| SQLSTATES.iter().any(|(line, _)| *line == code);
+        let line_of = |code: &'static str| if whole(code) { code } else { &code[..2] };
+        check(
+            SQLSTATES,
+            line_of,
+            sqlstate,
+            &[
+                (&["21000", "23502", "23503", "23505", "23514", "44000"], Data(Constraint)),
+                (&["22001", "54000"], Data(TooLong)),
+                (&["22003", "22007", "22008"], Data(OutOfRange)),
+                (&["22021", "22P02", "22P03", "22P05"], Data(WrongType)),
+                (&["22012", "27000", "38000", "39000", "P0001", "P0002", "MY001"], Data(Refused)),
+                (&["40001", "40P01"], Conflict),
+                (&["0A000", "28P01", "3D000", "3F000", "42501", "42703", "42P01", "42P10", "55000"], Configuration),
+                (&["08006", "25006", "25P03", "40003", "53100", "53300", "55P03", "57014", "57P01"], Transient),
+                (&["57P03", "58030", "72000", "XX000", "F0000"], Transient),
+            ],
+        );
     }
 
     #[test]
     fn mysql_numbers() {
-        for (number, class) in [
-            (1048, Data(Constraint)),
-            (1062, Data(Constraint)),
-            (1452, Data(Constraint)),
-            (3819, Data(Constraint)),
-            (4025, Data(Constraint)),
-            (1406, Data(TooLong)),
-            (1264, Data(OutOfRange)),
-            (1365, Data(OutOfRange)),
-            (1416, Data(WrongType)),
-            (1471, Configuration),
-            (1292, Data(WrongType)),
-            (1366, Data(WrongType)),
-            (3140, Data(Refused)),
-            (1644, Data(Refused)),
-            (1021, Transient),
-            (1040, Transient),
-            (1053, Transient),
-            (1205, Transient),
-            (1213, Conflict),
-            (1290, Transient),
-            (1317, Transient),
-            (1836, Transient),
-            (1927, Transient),
-            (1969, Transient),
-            (1044, Configuration),
-            (1045, Configuration),
-            (1049, Configuration),
-            (1054, Configuration),
-            (1142, Configuration),
-            (1146, Configuration),
-        ] {
-            assert_eq!(mysql_number(number), class, "{number}");
-        }
+        check(
+            MYSQL_NUMBERS,
+            |number| number,
+            mysql_number,
+            &[
+                (&[1022, 1048, 1062, 1169, 1216, 1217, 1364, 1451, 1452, 1557, 1586], Data(Constraint)),
+                (&[1761, 1762, 3819, 4025], Data(Constraint)),
+                (&[1118, 1153, 1406], Data(TooLong)),
+                (&[1264, 1365, 1441, 1690], Data(OutOfRange)),
+                (&[1265, 1292, 1366, 1367, 1411, 1416, 4079], Data(WrongType)),
+                (&[1526, 1644, 3140, 3141, 3144, 3146, 3147, 3150, 3151, 3156, 3157, 4038], Data(Refused)),
+                (&[1020, 1213], Conflict),
+                (&[1044, 1045, 1049, 1054, 1064, 1142, 1143, 1146, 1227, 1286, 1288, 1370, 1471, 1698], Configuration),
+                (&[1021, 1040, 1053, 1114, 1205, 1290, 1317, 1836, 1927, 1969, 9999], Transient),
+            ],
+        );
     }
 
     #[test]
     fn sqlite_codes() {
-        for (code, class) in [
-            (275, Data(Constraint)),
-            (1299, Data(Constraint)),
-            (2067, Data(Constraint)),
-            (18, Data(TooLong)),
-            (20, Data(WrongType)),
-            (5, Transient),
-            (261, Transient),
-            (8, Transient),
-            (10, Transient),
-            (13, Transient),
-            (14, Transient),
-            (1, Configuration),
-            (11, Configuration),
-            (26, Configuration),
-        ] {
-            assert_eq!(sqlite_code(code, "no such table: t"), class, "{code}");
-        }
+        check(
+            SQLITE_CODES,
+            |code| code & 0xff,
+            |code| sqlite_code(code, "no such table: t"),
+            &[
+                (&[275, 1299, 2067], Data(Constraint)),
+                (&[18], Data(TooLong)),
+                (&[20], Data(WrongType)),
+                (&[1, 3, 11, 23, 26], Configuration),
+                (&[5, 261, 6, 8, 10, 13, 14, 9999], Transient),
+            ],
+        );
         assert_eq!(sqlite_code(1, "malformed JSON"), Data(Refused));
     }
 }

@@ -94,7 +94,7 @@ struct Statements {
 impl Statements {
     fn new(plan: &TablePlan) -> Self {
         let name = |column: &Column| quote(DbBackend::Postgres, &column.name);
-        let table = quote_table(DbBackend::Postgres, &plan.table);
+        let table = quote_table(DbBackend::Postgres, &plan.table.name);
         let all: Vec<usize> = (0..plan.columns.len()).collect();
         let names = plan.columns.iter().map(name).collect::<Vec<_>>().join(", ");
         let values = all.iter().map(|place| cast(*place, &plan.columns[*place])).collect::<Vec<_>>().join(", ");

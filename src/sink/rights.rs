@@ -36,14 +36,14 @@ fn statements(target: &Target, mapping: &Mapping, plan: &TablePlan) -> Vec<(&'st
     let backend = target.backend();
     let name = |column: &str| quote(backend, column);
     let nowhere = if backend == DbBackend::MySql { "FROM DUAL WHERE 1 = 0" } else { "WHERE 1 = 0" };
-    let table = quote_table(backend, &plan.table);
+    let table = quote_table(backend, &plan.table.name);
     let columns: Vec<String> = plan.columns.iter().map(|column| name(&column.name)).collect();
     let insert = |table: &str, columns: &[String]| {
         let nulls = vec!["NULL"; columns.len()].join(", ");
         format!("INSERT INTO {table} ({}) SELECT {nulls} {nowhere}", columns.join(", "))
     };
     let changes = mapping.changes();
-    let shown = plan.table.to_string();
+    let shown = plan.table.name.to_string();
     let mut all = vec![
         (
             "update",

@@ -76,7 +76,7 @@ pub struct ValuesStatements {
 impl ValuesStatements {
     /// Builds the texts for a table.
     pub fn new(backend: DbBackend, plan: &TablePlan) -> Self {
-        let table = quote_table(backend, &plan.table);
+        let table = quote_table(backend, &plan.table.name);
         let quoted: Vec<String> = plan.columns.iter().map(|column| quote(backend, &column.name)).collect();
         let key: Vec<&str> = plan.key.iter().map(|place| quoted[*place].as_str()).collect();
         let others: Vec<&str> = places_besides(plan).map(|place| quoted[place].as_str()).collect();
@@ -153,7 +153,9 @@ pub fn on_conflict_postgres(plan: &TablePlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Column, ColumnKind, TableName, TablePlan};
+    use std::sync::Arc;
+
+    use crate::table::{Column, ColumnKind, Table, TableName, TablePlan};
 
     fn plan(columns: &[&str], key: &[usize]) -> TablePlan {
         let column = |name: &&str| Column {
@@ -166,8 +168,10 @@ mod tests {
             has_default: false,
             generated: false,
         };
-        let table = TableName { schema: None, table: "t".into() };
-        TablePlan { table, columns: columns.iter().map(column).collect(), key: key.to_vec() }
+        let name = TableName { schema: None, table: "t".into() };
+        let table =
+            Table { name, columns: Vec::new(), unique_keys: Vec::new(), rules: Vec::new(), not_transactional: None };
+        TablePlan { table: Arc::new(table), columns: columns.iter().map(column).collect(), key: key.to_vec() }
     }
 
     #[test]

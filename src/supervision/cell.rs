@@ -68,6 +68,15 @@ where
     addr
 }
 
+/// Work of an actor that may panic without taking the actor with it.
+///
+/// # Errors
+/// What the work fails with, or the panic.
+pub async fn unless_it_panics<T>(work: impl Future<Output = Result<T, ExitReason>>) -> Result<T, ExitReason> {
+    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    outcome.unwrap_or_else(|panic| Err(ExitReason::Panicked(panic_message(panic.as_ref()))))
+}
+
 /// Runs on `arbiter` a future that is made there, because an actor never leaves its thread.
 fn run<F: Future<Output = ()> + 'static>(arbiter: &ArbiterHandle, make: impl FnOnce() -> F + Send + 'static) {
     arbiter.spawn_fn(move || drop(actix_rt::spawn(make())));

@@ -23,6 +23,8 @@ pub enum ExitReason {
     ChainGap(ChainGap),
     /// Another process moved the checkpoint away from this position.
     ChainMoved(StreamId),
+    /// The table is not the one that the mapping was compiled for.
+    TableAltered(String),
     /// The stream's newest id is below what was read from it.
     StreamReset(StreamId),
     /// Redis could not be reached or failed.
@@ -34,6 +36,22 @@ pub enum ExitReason {
 }
 
 impl ExitReason {
+    /// All names there are.
+    pub const NAMES: [&str; 12] = [
+        "drained",
+        "aligned",
+        "stopped",
+        "panicked",
+        "hung",
+        "chain_gap",
+        "chain_moved",
+        "table_altered",
+        "stream_reset",
+        "redis",
+        "database",
+        "configuration",
+    ];
+
     /// The name for logs and counters.
     pub fn name(&self) -> &'static str {
         match self {
@@ -44,6 +62,7 @@ impl ExitReason {
             ExitReason::Hung => "hung",
             ExitReason::ChainGap(_) => "chain_gap",
             ExitReason::ChainMoved(_) => "chain_moved",
+            ExitReason::TableAltered(_) => "table_altered",
             ExitReason::StreamReset(_) => "stream_reset",
             ExitReason::Redis(_) => "redis",
             ExitReason::Database(_) => "database",
@@ -63,6 +82,12 @@ impl fmt::Display for ExitReason {
             ExitReason::ChainGap(gap) => gap.fmt(f),
             ExitReason::ChainMoved(after) => {
                 write!(f, "another process moved the checkpoint from {after}; going on from where it stands now")
+            }
+            ExitReason::TableAltered(table) => {
+                write!(
+                    f,
+                    "table {table} was altered while events were refused; looking at it anew before any is given up"
+                )
             }
             ExitReason::StreamReset(newest) => {
                 write!(
@@ -91,5 +116,31 @@ impl LastWords {
     /// The reason that was left.
     pub fn heard(&self) -> Option<ExitReason> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_name_of_its_own_in_the_list() {
+        let text = String::new;
+        let gap = ChainGap { reached: StreamId::ZERO, after: StreamId::ZERO };
+        let all = [
+            ExitReason::Drained,
+            ExitReason::Aligned,
+            ExitReason::Stopped,
+            ExitReason::Panicked(text()),
+            ExitReason::Hung,
+            ExitReason::ChainGap(gap),
+            ExitReason::ChainMoved(StreamId::ZERO),
+            ExitReason::TableAltered(text()),
+            ExitReason::StreamReset(StreamId::ZERO),
+            ExitReason::Redis(text()),
+            ExitReason::Database(text()),
+            ExitReason::Configuration(text()),
+        ];
+        assert_eq!(all.map(|reason| reason.name()), ExitReason::NAMES);
     }
 }

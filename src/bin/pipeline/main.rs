@@ -27,6 +27,8 @@ use write_behind::settings::{Layers, Settings};
 use args::{Args, Command};
 
 fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    let _faults = fail::FailScenario::setup();
     let args = Args::parse();
     match execute(args) {
         Ok(code) => code,

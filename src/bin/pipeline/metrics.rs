@@ -5,6 +5,7 @@ use write_behind::error::PipelineError;
 use write_behind::metrics::names;
 use write_behind::settings::Settings;
 use write_behind::stream::connection::RedisClient;
+use write_behind::supervision::exit::ExitReason;
 
 use crate::output;
 use crate::runtime::block_on;
@@ -14,10 +15,11 @@ use crate::runtime::block_on;
 #[command(after_help = "\
 Prints, for each stream of the settings, one line a counter: `metrics:<entity>:redis:success: N` (writes that reached \
 Redis), `…:rdbms:success` (events applied to the database) and `…:rdbms:fail` (events that became dead letters). A \
-counter that is not there is 0. `…:redis:fail` (writes that failed) and `…:redis:lost` (entries that were deleted from \
-the stream before they were read) are printed only when they are not 0.")]
+counter that is not there is 0. `…:redis:fail` (writes that failed), `…:redis:lost` (entries that were deleted from \
+the stream before they were read) and `…:ended:<reason>` (how often the stream's actors ended, and why) are printed \
+only when they are not 0.")]
 pub struct MetricsArgs {
-    /// One JSON object with all five counters of each stream
+    /// One JSON object with all counters of each stream
     #[arg(long)]
     json: bool,
 }
@@ -61,15 +63,17 @@ async fn read(settings: &Settings) -> Result<Vec<Counter>, PipelineError> {
     Ok(counters)
 }
 
-fn of_stream(entity: &str) -> [Counter; 5] {
+fn of_stream(entity: &str) -> Vec<Counter> {
     let counter = |name, shown_at_zero| Counter { name, count: 0, shown_at_zero };
-    [
+    let mut counters = vec![
         counter(names::redis_success(entity), true),
         counter(names::redis_fail(entity), false),
         counter(names::redis_lost(entity), false),
         counter(names::rdbms_success(entity), true),
         counter(names::rdbms_fail(entity), true),
-    ]
+    ];
+    counters.extend(ExitReason::NAMES.map(|reason| counter(names::ended(entity, reason), false)));
+    counters
 }
 
 fn number(reply: Value) -> Result<u64, RedisError> {

@@ -24,6 +24,10 @@ async fn query(db: &DatabaseConnection, sql: &str, arguments: Vec<Value>) -> Res
     Ok(db.query_all_raw(statement).await?)
 }
 
+fn texts(rows: &[QueryResult], column: &str) -> Result<Vec<String>, SqlError> {
+    rows.iter().map(|row| Ok(row.try_get("", column)?)).collect()
+}
+
 /// Gathers rows of (index, column), in the order of the index, to one list of columns an index.
 fn by_index(rows: &[QueryResult]) -> Result<Vec<Vec<String>>, SqlError> {
     let mut indexes: Vec<(String, Vec<String>)> = Vec::new();

@@ -3,7 +3,7 @@
 use sea_orm::{DatabaseConnection, QueryResult};
 
 use super::super::SqlError;
-use super::{by_index, query};
+use super::{by_index, query, texts};
 use crate::table::{Column, ColumnKind, Table, TableName};
 
 // The casts: the two servers, and versions of them, give these columns different types.
@@ -32,19 +32,33 @@ const ENGINE: &str = "
     FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
     WHERE t.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND t.TABLE_NAME = ? AND t.TABLE_TYPE = 'BASE TABLE'";
 
-/// MariaDB's JSON is LONGTEXT with a check; this finds those columns. MySQL has no such rows.
-const JSON_CHECKS: &str = "
-    SELECT CAST(c.CHECK_CLAUSE AS CHAR) AS clause FROM information_schema.CHECK_CONSTRAINTS c
+const CHECKS: &str = "
+    SELECT CAST(c.CHECK_CLAUSE AS CHAR) AS rule FROM information_schema.CHECK_CONSTRAINTS c
     JOIN information_schema.TABLE_CONSTRAINTS t
       ON t.CONSTRAINT_SCHEMA = c.CONSTRAINT_SCHEMA AND t.CONSTRAINT_NAME = c.CONSTRAINT_NAME
-    WHERE t.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND t.TABLE_NAME = ? AND LOWER(c.CHECK_CLAUSE) LIKE '%json_valid%'";
+    WHERE t.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND t.TABLE_NAME = ? ORDER BY rule";
+
+const FOREIGN_KEYS: &str = "
+    SELECT CAST(CONCAT_WS(' ', k.CONSTRAINT_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME) AS CHAR)
+             AS rule
+    FROM information_schema.KEY_COLUMN_USAGE k
+    WHERE k.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND k.TABLE_NAME = ? AND k.REFERENCED_TABLE_NAME IS NOT NULL
+    ORDER BY rule";
+
+/// Those that this user may see.
+const TRIGGERS: &str = "
+    SELECT CAST(CONCAT_WS(' ', g.TRIGGER_NAME, g.ACTION_TIMING, g.EVENT_MANIPULATION, g.ACTION_STATEMENT) AS CHAR) AS rule
+    FROM information_schema.TRIGGERS g
+    WHERE g.EVENT_OBJECT_SCHEMA = COALESCE(?, DATABASE()) AND g.EVENT_OBJECT_TABLE = ? ORDER BY rule";
 
 pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Table>, SqlError> {
     let place = || vec![name.schema.clone().into(), name.table.clone().into()];
-    let checks = query(db, JSON_CHECKS, place()).await?;
-    let checks = checks.iter().map(|row| row.try_get("", "clause")).collect::<Result<Vec<String>, _>>()?;
+    let mut rules = texts(&query(db, CHECKS, place()).await?, "rule")?;
     let rows = query(db, COLUMNS, place()).await?;
-    let columns = rows.iter().map(|row| column(row, &checks)).collect::<Result<Vec<_>, _>>()?;
+    let columns = rows.iter().map(|row| column(row, &rules)).collect::<Result<Vec<_>, _>>()?;
+    for others in [FOREIGN_KEYS, TRIGGERS] {
+        rules.extend(texts(&query(db, others, place()).await?, "rule")?);
+    }
     let unique_keys = by_index(&query(db, UNIQUE, place()).await?)?;
     let mut not_transactional = None;
     if let Some(row) = query(db, ENGINE, place()).await?.first() {
@@ -54,10 +68,11 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
             not_transactional = Some(format!("uses the engine {engine}, which has no transactions (use InnoDB)"));
         }
     }
-    Ok(Some(Table { name: name.clone(), columns, unique_keys, not_transactional }))
+    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, not_transactional }))
 }
 
-fn column(row: &QueryResult, json_checks: &[String]) -> Result<Column, SqlError> {
+/// MariaDB's JSON is LONGTEXT with a check, which is among `checks`.
+fn column(row: &QueryResult, checks: &[String]) -> Result<Column, SqlError> {
     let name: String = row.try_get("", "name")?;
     let data_type: String = row.try_get("", "data_type")?;
     let sql_type: String = row.try_get("", "sql_type")?;
@@ -66,9 +81,8 @@ fn column(row: &QueryResult, json_checks: &[String]) -> Result<Column, SqlError>
     let has_default: bool = row.try_get::<i64>("", "has_default")? != 0;
     let number = |column| row.try_get::<Option<i64>>("", column).map(|n| n.and_then(|n| u64::try_from(n).ok()));
     let collation: Option<String> = row.try_get("", "collation")?;
-    let is_json = json_checks
-        .iter()
-        .any(|clause| clause.to_lowercase().contains(&format!("json_valid(`{}`)", name.to_lowercase())));
+    let is_json =
+        checks.iter().any(|clause| clause.to_lowercase().contains(&format!("json_valid(`{}`)", name.to_lowercase())));
     let numbers = Numbers {
         chars: number("chars")?,
         digits: number("digits")?,

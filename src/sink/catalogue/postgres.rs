@@ -4,7 +4,7 @@ use sea_orm::{DatabaseConnection, DbBackend, QueryResult};
 
 use super::super::SqlError;
 use super::super::sql::{quote, quote_table};
-use super::{by_index, query};
+use super::{by_index, query, texts};
 use crate::table::{Column, ColumnKind, Table, TableName};
 
 const COLUMNS: &str = "
@@ -40,12 +40,20 @@ const UNIQUE: &str = "
       AND i.indpred IS NULL AND i.indexprs IS NULL AND k.place <= i.indnkeyatts
     ORDER BY i.indexrelid, k.place";
 
+const RULES: &str = "
+    SELECT pg_get_constraintdef(c.oid) AS rule FROM pg_constraint c WHERE c.conrelid = to_regclass($1)
+    UNION ALL
+    SELECT pg_get_triggerdef(t.oid) || t.tgenabled::text FROM pg_trigger t
+    WHERE t.tgrelid = to_regclass($1) AND NOT t.tgisinternal
+    ORDER BY rule";
+
 pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Table>, SqlError> {
     let regclass = quote_table(DbBackend::Postgres, name);
     let rows = query(db, COLUMNS, vec![regclass.clone().into()]).await?;
     let columns = rows.iter().map(column).collect::<Result<Vec<_>, _>>()?;
-    let unique_keys = by_index(&query(db, UNIQUE, vec![regclass.into()]).await?)?;
-    Ok(Some(Table { name: name.clone(), columns, unique_keys, not_transactional: None }))
+    let unique_keys = by_index(&query(db, UNIQUE, vec![regclass.clone().into()]).await?)?;
+    let rules = texts(&query(db, RULES, vec![regclass.into()]).await?, "rule")?;
+    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, not_transactional: None }))
 }
 
 fn column(row: &QueryResult) -> Result<Column, SqlError> {

@@ -1,10 +1,11 @@
 //! SQLite's catalogue.
 
-use sea_orm::{DatabaseConnection, QueryResult};
+use sea_orm::{DatabaseConnection, DbBackend, QueryResult};
 
 use super::super::SqlError;
+use super::super::sql::quote;
 use super::super::sqlite::column_kind;
-use super::{by_index, query};
+use super::{by_index, query, texts};
 use crate::table::{Column, ColumnKind, Table, TableName};
 
 const COLUMNS: &str = r#"
@@ -16,6 +17,10 @@ const UNIQUE: &str = r#"
     FROM pragma_index_list(?, ?) i JOIN pragma_index_info(i.name, ?) c
     WHERE i."unique" = 1 AND i.partial = 0 AND c.name IS NOT NULL
     ORDER BY i.seq, c.seqno"#;
+
+/// The statements that made the table, its indexes and its triggers.
+const RULES: &str =
+    "SELECT sql AS rule FROM {schema}.sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL ORDER BY rule";
 
 pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Table>, SqlError> {
     let schema = name.schema.clone().unwrap_or_else(|| "main".to_owned());
@@ -30,6 +35,8 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
         }
         columns.push(column);
     }
+    let rules = RULES.replace("{schema}", &quote(DbBackend::Sqlite, &schema));
+    let rules = texts(&query(db, &rules, vec![name.table.clone().into()]).await?, "rule")?;
     let place = vec![name.table.clone().into(), schema.clone().into(), schema.into()];
     let mut unique_keys = by_index(&query(db, UNIQUE, place).await?)?;
     primary.sort();
@@ -48,7 +55,7 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
             column.has_default = true;
         }
     }
-    Ok(Some(Table { name: name.clone(), columns, unique_keys, not_transactional: None }))
+    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, not_transactional: None }))
 }
 
 fn column(row: &QueryResult) -> Result<Column, SqlError> {

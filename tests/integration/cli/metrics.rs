@@ -1,6 +1,7 @@
 //! `pipeline metrics`, byte for byte: scripts read it.
 
 use serde_json::{Value, json};
+use write_behind::supervision::exit::ExitReason;
 
 use super::{
     CONFIGURATION, FAILED, UNAVAILABLE, assert_parts, config, config_to_nowhere, migrated, pipeline, succeeding,
@@ -23,7 +24,8 @@ async fn counters_are_lines_and_absent_ones_are_0() {
     super::written_behind(&config, &database, 5).await;
     let five = "metrics:user_action:redis:success: 5\n\
                 metrics:user_action:rdbms:success: 5\n\
-                metrics:user_action:rdbms:fail: 0\n";
+                metrics:user_action:rdbms:fail: 0\n\
+                metrics:user_action:ended:drained: 1\n";
     assert_eq!(succeeding(&config, &["metrics"]).await, five);
 
     let undurable = ["insert", "user_action", "{}", "--durability", "wait", "--replicas", "1", "--timeout-ms", "20"];
@@ -32,16 +34,21 @@ async fn counters_are_lines_and_absent_ones_are_0() {
     let six = "metrics:user_action:redis:success: 5\n\
                metrics:user_action:redis:fail: 1\n\
                metrics:user_action:rdbms:success: 6\n\
-               metrics:user_action:rdbms:fail: 0\n";
+               metrics:user_action:rdbms:fail: 0\n\
+               metrics:user_action:ended:drained: 2\n";
     assert_eq!(succeeding(&config, &["metrics"]).await, six);
     let parsed: Value = serde_json::from_str(&succeeding(&config, &["metrics", "--json"]).await).unwrap();
-    let want = json!({
+    let mut want = json!({
         "metrics:user_action:redis:success": 5,
         "metrics:user_action:redis:fail": 1,
         "metrics:user_action:redis:lost": 0,
         "metrics:user_action:rdbms:success": 6,
         "metrics:user_action:rdbms:fail": 0,
+        "metrics:user_action:ended:drained": 2,
     });
+    for reason in ExitReason::NAMES.iter().filter(|reason| **reason != "drained") {
+        want[format!("metrics:user_action:ended:{reason}")] = json!(0);
+    }
     assert_eq!(parsed, want);
 }
 

@@ -8,6 +8,7 @@ mod drained;
 mod ledger;
 mod network;
 mod owners;
+#[cfg(feature = "failpoints")]
 mod panics;
 mod poison;
 mod process_killed;
@@ -16,3 +17,10 @@ mod redis_loses;
 mod report;
 mod restored;
 mod schema_changed;
+
+#[cfg(not(feature = "failpoints"))]
+#[test]
+#[ignore = "panics and hangs are tested only with --features failpoints, as `make test` does"]
+fn panics() {
+    panic!("run the tests with --features failpoints");
+}

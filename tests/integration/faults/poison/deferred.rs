@@ -44,7 +44,7 @@ fn words(constraint: Constraint) -> &'static str {
 }
 
 async fn at_every_place(kind: Kind, constraint: Constraint) {
-    let size = sized(8, 20);
+    let size = sized(8, 16);
     let what = format!("refused only at COMMIT ({}), at every place of a batch", words(constraint));
     let run = Run::of(FAULT, what, kind);
     let ledger = Ledger { bad_permille: 500 };

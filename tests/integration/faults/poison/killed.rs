@@ -14,7 +14,7 @@ use crate::workload::Random;
 /// With half of the events bad no batch goes through at once: a pipeline that has not done everything is bisecting.
 async fn killed_while_bisecting(kind: Kind) {
     let run = Run::of(FAULT, "50 % bad, and SIGKILL in the middle of a bisection", kind);
-    let (events, kills) = sized((3_000, 4), (15_000, 15));
+    let (events, kills) = sized((3_000, 4), (8_000, 12));
     let ledger = Ledger { bad_permille: 500 };
     let redis = RedisServer::start();
     let database = TestDatabase::new(kind).await;

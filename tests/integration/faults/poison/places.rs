@@ -9,7 +9,7 @@ use crate::support::pipeline::PipelineProcess;
 use crate::support::redis::RedisServer;
 
 async fn at_every_place(kind: Kind) {
-    let size = sized(12, 32);
+    let size = sized(12, 24);
     let run = Run::of(FAULT, "one or two rows refused, at every place of a batch", kind);
     let ledger = Ledger { bad_permille: 500 };
     let redis = RedisServer::start();

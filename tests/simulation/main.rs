@@ -1,0 +1,85 @@
+//! Thousands of random schedules, in seconds, over the real pure core: the splitting into lanes, the credits, the queues,
+//! the bisection, the folding and the restart strategy. Stream, database, time and processes are simulated, and so is
+//! everything that goes wrong. A seed decides a whole schedule, so a failure can be run again:
+//!
+//! ```text
+//! SIMULATION_SEED=… cargo test --test simulation -- --nocapture     one schedule, with every step
+//! SIMULATION_SCHEDULES=… cargo test --test simulation               so many schedules
+//! ```
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod invariants;
+mod process;
+mod random;
+mod schedule;
+mod world;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Steps that are told of a schedule that failed.
+const STEPS_TOLD: usize = 60;
+
+/// What must have happened in so many schedules: otherwise they prove less than they seem to.
+const HAPPENS: [&str; 20] = [
+    "aligned",
+    "answers to commits lost",
+    "bad events found by halving",
+    "chain_gap",
+    "chain_moved",
+    "committed by nobody",
+    "configuration",
+    "database",
+    "divided anew",
+    "end of the stream lost",
+    "followed the stream back",
+    "found committed",
+    "frozen",
+    "gave up",
+    "killed",
+    "messages lost or repeated",
+    "panicked",
+    "refused at commit",
+    "restored",
+    "trimmed",
+];
+
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
+}
+
+#[test]
+fn whatever_goes_wrong_every_event_is_applied_once_in_order() {
+    if let Some(seed) = number("SIMULATION_SEED") {
+        let mut steps = Vec::new();
+        let outcome = catch_unwind(AssertUnwindSafe(|| schedule::run(seed, Some(Vec::new()), &mut steps)));
+        steps.iter().for_each(|step| println!("{step}"));
+        println!("{:#?}", outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        return;
+    }
+    let is_full = env::var_os("WRITE_BEHIND_CHAOS").is_some_and(|value| value == "full");
+    let schedules = number("SIMULATION_SCHEDULES").unwrap_or(if is_full { 20_000 } else { 2_000 });
+    let mut happened: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in 0..schedules {
+        let outcome = catch_unwind(|| schedule::run(seed, None, &mut Vec::new()));
+        let Ok(tally) = outcome else { failed(seed) };
+        tally.into_iter().for_each(|(what, times)| *happened.entry(what).or_default() += times);
+    }
+    println!("{schedules} schedules: {happened:#?}");
+    if schedules >= 1_000 {
+        let never: Vec<&str> = HAPPENS.into_iter().filter(|what| !happened.contains_key(what)).collect();
+        assert!(never.is_empty(), "never happened: {never:?}");
+    }
+}
+
+/// Runs a schedule that failed once more, for its last steps.
+fn failed(seed: u64) -> ! {
+    let mut steps = Vec::new();
+    let outcome = catch_unwind(AssertUnwindSafe(|| schedule::run(seed, Some(Vec::new()), &mut steps)));
+    steps.iter().skip(steps.len().saturating_sub(STEPS_TOLD)).for_each(|step| eprintln!("{step}"));
+    let why = outcome.err().and_then(|panic| panic.downcast_ref::<String>().cloned());
+    let why = why.unwrap_or_else(|| "see above".to_owned());
+    panic!("a schedule failed; run it alone with SIMULATION_SEED={seed}: {why}");
+}

@@ -16,7 +16,8 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::env;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
 
 /// Steps that are told of a schedule that failed.
 const STEPS_TOLD: usize = 60;
@@ -56,22 +57,37 @@ fn whatever_goes_wrong_every_event_is_applied_once_in_order() {
         let mut steps = Vec::new();
         let outcome = catch_unwind(AssertUnwindSafe(|| schedule::run(seed, Some(Vec::new()), &mut steps)));
         steps.iter().for_each(|step| println!("{step}"));
-        println!("{:#?}", outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        println!("{:#?}", outcome.unwrap_or_else(|panic| resume_unwind(panic)));
         return;
     }
     let is_full = env::var_os("WRITE_BEHIND_CHAOS").is_some_and(|value| value == "full");
-    let schedules = number("SIMULATION_SCHEDULES").unwrap_or(if is_full { 20_000 } else { 2_000 });
-    let mut happened: BTreeMap<&str, u64> = BTreeMap::new();
-    for seed in 0..schedules {
-        let outcome = catch_unwind(|| schedule::run(seed, None, &mut Vec::new()));
-        let Ok(tally) = outcome else { failed(seed) };
-        tally.into_iter().for_each(|(what, times)| *happened.entry(what).or_default() += times);
-    }
+    let schedules = number("SIMULATION_SCHEDULES").unwrap_or(if is_full { 30_000 } else { 3_000 });
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let happened = thread::scope(|scope| {
+        let seeds = |first: usize| (first as u64..schedules).step_by(threads);
+        let running: Vec<_> = (0..threads).map(|first| scope.spawn(move || run_all(seeds(first)))).collect();
+        let tallies = running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        tallies.flatten().fold(BTreeMap::<&str, u64>::new(), |mut happened, (what, times)| {
+            *happened.entry(what).or_default() += times;
+            happened
+        })
+    });
     println!("{schedules} schedules: {happened:#?}");
     if schedules >= 1_000 {
         let never: Vec<&str> = HAPPENS.into_iter().filter(|what| !happened.contains_key(what)).collect();
         assert!(never.is_empty(), "never happened: {never:?}");
     }
+}
+
+/// Runs the schedules of these seeds; answers how often what happened.
+fn run_all(seeds: impl Iterator<Item = u64>) -> BTreeMap<&'static str, u64> {
+    let mut happened = BTreeMap::new();
+    for seed in seeds {
+        let outcome = catch_unwind(|| schedule::run(seed, None, &mut Vec::new()));
+        let Ok(tally) = outcome else { failed(seed) };
+        tally.into_iter().for_each(|(what, times)| *happened.entry(what).or_default() += times);
+    }
+    happened
 }
 
 /// Runs a schedule that failed once more, for its last steps.

@@ -243,7 +243,7 @@ impl Schedule {
         };
         let started = self.started;
         self.world.tell(|| format!("process {started} starts with {} lanes", settings.lanes));
-        Process::new(started, settings)
+        Process::new(started.to_string(), settings)
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Settings {
 }
 
 pub struct Process {
-    name: usize,
+    name: String,
     settings: Settings,
     strategy: RestartStrategy,
     watch: RestartWatch,
@@ -69,7 +69,7 @@ struct Generation {
 }
 
 impl Process {
-    pub fn new(name: usize, settings: Settings) -> Self {
+    pub fn new(name: String, settings: Settings) -> Self {
         Process {
             name,
             strategy: RestartStrategy::new(settings.supervisor.clone()),
@@ -92,7 +92,7 @@ impl Process {
                 }
                 due
             }
-            Stage::Preparing(preparing) => match preparing.step(&self.settings, self.newest_seen, world) {
+            Stage::Preparing(preparing) => match preparing.step(&self.settings, &self.name, self.newest_seen, world) {
                 Ok(Some(prepared)) => {
                     self.run(prepared, world);
                     true
@@ -117,9 +117,9 @@ impl Process {
     }
 
     fn run(&mut self, prepared: Prepared, world: &mut World) {
-        let name = self.name;
+        let name = &self.name;
         world.tell(|| format!("process {name} runs from {prepared:?}"));
-        self.stage = Stage::Running(Box::new(Generation::new(prepared, &self.settings)));
+        self.stage = Stage::Running(Box::new(Generation::new(prepared, &self.name, &self.settings)));
         self.newest_seen = None;
         self.strategy.started(world.now);
     }
@@ -138,7 +138,7 @@ impl Process {
             ExitReason::Drained => None,
             _ => Some(self.strategy.failed(&reason, world.now, world.random.share())),
         };
-        let name = self.name;
+        let name = &self.name;
         world.tell(|| format!("process {name} ended: {reason:?}; then {decision:?}"));
         let Some(decision) = decision else { return };
         self.watch.decided(&reason, &decision, world.now);
@@ -185,9 +185,9 @@ impl Process {
 }
 
 impl Generation {
-    fn new(Prepared { positions, align }: Prepared, settings: &Settings) -> Self {
+    fn new(Prepared { positions, align }: Prepared, owner: &str, settings: &Settings) -> Self {
         let ids: Vec<StreamId> = positions.iter().map(|position| position.last_id).collect();
-        let writer = |(lane, position): (usize, &StreamId)| Writer::new(lane, ids.len(), *position, settings);
+        let writer = |(lane, position): (usize, &StreamId)| Writer::new((lane, ids.len()), owner, *position, settings);
         Generation {
             writers: ids.iter().enumerate().map(writer).collect(),
             transformers: (0..settings.transformers).map(|_| Transformer::default()).collect(),

@@ -31,6 +31,7 @@ impl Preparing {
     pub fn step(
         &mut self,
         settings: &Settings,
+        name: &str,
         newest_seen: Option<StreamId>,
         world: &mut World,
     ) -> Result<Option<Prepared>, ExitReason> {
@@ -46,7 +47,8 @@ impl Preparing {
             // The checkpoint first: the stream's newest id cannot be below it then unless the stream went back.
             Preparing::Look(positions) => {
                 let newest = world.stream.state().newest;
-                let newest = newest_seen.map_or(newest, |seen| seen.min(newest));
+                let ours = |seen: &StreamId| positions.iter().all(|lane| lane.last_id <= *seen || lane.owner == name);
+                let newest = newest_seen.filter(ours).map_or(newest, |seen| seen.min(newest));
                 let furthest = positions.iter().map(|position| position.last_id).max().unwrap_or_default();
                 let positions = std::mem::take(positions);
                 *self = match newest < furthest {
@@ -55,8 +57,11 @@ impl Preparing {
                 };
             }
             Preparing::FollowBack(positions, newest) => {
-                let back =
-                    |position: &Position| Position { last_id: position.last_id.min(*newest), totals: position.totals };
+                let back = |position: &Position| Position {
+                    last_id: position.last_id.min(*newest),
+                    totals: position.totals,
+                    owner: name.to_owned(),
+                };
                 let after = positions.iter().map(back).collect();
                 if let Some(replaced) = database.replace(positions, after) {
                     *self = Preparing::Divide(database.state.checkpoint.clone());
@@ -74,7 +79,8 @@ impl Preparing {
                 if !one_position {
                     return Ok(Some(Prepared { positions, align: true }));
                 }
-                let first = Position { last_id: positions[0].last_id, totals: Totals::default() };
+                let first =
+                    Position { last_id: positions[0].last_id, totals: Totals::default(), owner: name.to_owned() };
                 let mut after = vec![first; settings.lanes];
                 after[0].totals = Totals::sum(&positions.iter().map(|position| position.totals).collect::<Vec<_>>());
                 match database.replace(&positions, after) {

@@ -23,6 +23,7 @@ pub struct Writer {
     pub mailbox: VecDeque<MappedBatch>,
     lane: usize,
     lanes: usize,
+    owner: String,
     pending: PendingBatches,
     work: Option<Work>,
     /// Credits of all batches it has taken and not committed.
@@ -90,11 +91,12 @@ impl From<ExitReason> for Failure {
 }
 
 impl Writer {
-    pub fn new(lane: usize, lanes: usize, position: StreamId, settings: &Settings) -> Self {
+    pub fn new((lane, lanes): (usize, usize), owner: &str, position: StreamId, settings: &Settings) -> Self {
         Writer {
             mailbox: VecDeque::new(),
             lane,
             lanes,
+            owner: owner.to_owned(),
             pending: PendingBatches::new(position),
             work: None,
             credits: 0,
@@ -248,7 +250,7 @@ impl Writer {
     }
 
     fn held(&self, span: Span, totals: Totals) -> Held {
-        Held { lane: self.lane, lanes: self.lanes, span, totals }
+        Held { lane: self.lane, lanes: self.lanes, owner: self.owner.clone(), span, totals }
     }
 
     /// Whether the checkpoint says that an earlier try was committed.

@@ -46,10 +46,11 @@ pub struct Open {
     orphan: Option<bool>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Held {
     pub lane: usize,
     pub lanes: usize,
+    pub owner: String,
     pub span: Span,
     pub totals: Totals,
 }
@@ -108,7 +109,7 @@ impl Database {
     /// Moves the checkpoint of a lane, if it stands where the span begins and the number of lanes is the same.
     pub fn advance(&mut self, transaction: Transaction, to: Held) -> Advanced {
         let other = |(number, open): (&Transaction, &Open)| {
-            *number != transaction && open.held.is_some_and(|held| held.lane == to.lane)
+            *number != transaction && open.held.as_ref().is_some_and(|held| held.lane == to.lane)
         };
         if self.open.iter().any(other) {
             return Advanced::Waits;
@@ -171,10 +172,11 @@ impl Database {
         }
         let before = self.state.clone();
         let state = &mut self.state;
-        if let Some(held) = open.held {
+        if let Some(held) = &open.held {
             let position = &mut state.checkpoint[held.lane];
             position.last_id = held.span.upto;
             position.totals = position.totals.plus(held.totals);
+            position.owner.clone_from(&held.owner);
         }
         for (kind, row) in &open.writes {
             state.write(*kind, row);

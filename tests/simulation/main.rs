@@ -95,7 +95,10 @@ fn failed(seed: u64) -> ! {
     let mut steps = Vec::new();
     let outcome = catch_unwind(AssertUnwindSafe(|| schedule::run(seed, Some(Vec::new()), &mut steps)));
     steps.iter().skip(steps.len().saturating_sub(STEPS_TOLD)).for_each(|step| eprintln!("{step}"));
-    let why = outcome.err().and_then(|panic| panic.downcast_ref::<String>().cloned());
-    let why = why.unwrap_or_else(|| "see above".to_owned());
+    let why = outcome.err().and_then(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| panic.downcast_ref::<String>().cloned())
+    });
+    let why = why.unwrap_or_else(|| "not when it was run again".to_owned());
     panic!("a schedule failed; run it alone with SIMULATION_SEED={seed}: {why}");
 }

@@ -218,17 +218,19 @@ impl Schedule {
     fn new_process(&mut self) -> Process {
         self.started += 1;
         let random = &mut self.world.random;
-        // What an entry costs at least, and at most with its document, and what all of a first read costs.
-        let least = 3 * 120;
-        let most = 3 * (400 + self.kinds.padding_max + self.kinds.document_max);
+        // What an entry costs at least and at most, and at most with its document.
+        let (least, most) = (3 * 200, 3 * (230 + self.kinds.padding_max));
+        let document = 3 * self.kinds.document_max;
         let bytes_max = random.between(1, 40) * most;
+        // A read takes what would fit if its entries weighed as little as the last ones did; the first is of 16.
+        let entries_bound = (bytes_max + 16 * most) * most / least;
         let settings = Settings {
             lanes: random.between(1, 4),
             transformers: random.between(1, 3),
             batch_size: random.between(1, 24),
             transaction_events_max: random.between(1, 48),
             bytes_max,
-            bytes_bound: (bytes_max + 16 * most) * most / least,
+            bytes_bound: entries_bound * (least + document) / least,
             max_retries: random.below(4) as u32,
             supervisor: SupervisorSettings {
                 max_restarts: random.between(1, 20) as u32,

@@ -306,7 +306,7 @@ impl Writer {
         let transaction = work.transaction.expect("a transaction to bisect in");
         let Phase::Bisect { bisect, good, dead } = &mut work.phase else { return };
         let events = &work.batch.events;
-        if let Some(range) = bisect.next() {
+        if let Some(range) = bisect.next_range() {
             let savepoint = world.database.savepoint(transaction);
             let written = self.write_rows(transaction, events, &good[range.clone()], world);
             if written.and_then(|()| world.database.check_deferred(transaction, savepoint)).is_err() {

@@ -100,7 +100,10 @@ pub fn at_end(state: &State, stream: &Stream) {
         expected.skipped = expected.skipped.min(totals.skipped);
     }
     assert!(!nothing_lost || totals == expected, "nothing was lost, so {totals:?} must be {expected:?}");
-    assert_eq!(state.table, table, "the rows with a key");
+    // What was lost and is applied again (see above) may be older than what it replaces.
+    if excess == [0, 0] {
+        assert_eq!(state.table, table, "the rows with a key");
+    }
 }
 
 /// Looks over a supervisor's shoulder.

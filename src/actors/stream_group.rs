@@ -88,7 +88,10 @@ pub async fn prepare(
     let mut positions = checkpoint::load(db, who.0, who.1).await.map_err(of_database)?;
     let info = stream_info(&mut connection, &stream.stream_name).await?;
     let newest = StreamState::of(info).newest;
-    let newest = newest_seen.map_or(newest, |seen| seen.min(newest));
+    // What was seen holds as long as nobody else has moved a lane beyond it: he has seen the stream since, and what he
+    // applied is new.
+    let ours = |seen: &StreamId| positions.iter().all(|lane| lane.last_id <= *seen || lane.owner == who.2);
+    let newest = newest_seen.filter(ours).map_or(newest, |seen| seen.min(newest));
     if positions.is_empty() {
         let start = match stream.start_id {
             StartId::After(id) => id,

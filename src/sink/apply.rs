@@ -159,7 +159,7 @@ impl Applier {
         let good: Vec<&MappedEvent> = link.events.iter().filter(|event| event.outcome.is_ok()).collect();
         let mut refused = Vec::new();
         let mut bisect = Bisect::new(good.len());
-        while let Some(range) = bisect.next() {
+        while let Some(range) = bisect.next_range() {
             self.control("SAVEPOINT bisect").await?;
             let changes = good[range.clone()].iter().filter_map(|event| event.outcome.as_ref().ok());
             let outcome = match self.write(changes).await {

@@ -26,7 +26,7 @@ impl Bisect {
     }
 
     /// The range to try next.
-    pub fn next(&mut self) -> Option<Range<usize>> {
+    pub fn next_range(&mut self) -> Option<Range<usize>> {
         self.todo.pop()
     }
 
@@ -55,7 +55,7 @@ mod tests {
         fn the_bad_and_only_the_bad_are_found(bad in proptest::collection::vec(any::<bool>(), 0..60)) {
             let mut bisect = Bisect::new(bad.len());
             let (mut applied, mut found) = (Vec::new(), Vec::new());
-            while let Some(range) = bisect.next() {
+            while let Some(range) = bisect.next_range() {
                 if bad[range.clone()].iter().any(|bad| *bad) {
                     if let Refused::Single(event) = bisect.refused(range) { found.push(event); }
                 } else {

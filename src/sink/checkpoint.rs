@@ -18,6 +18,8 @@ pub struct Position {
     pub last_id: StreamId,
     /// Events since the beginning.
     pub totals: Totals,
+    /// `app.instance_id` of the process that moved it last.
+    pub owner: String,
 }
 
 /// Events since the beginning.
@@ -78,7 +80,7 @@ pub async fn create(
     lanes: u32,
     start: StreamId,
 ) -> Result<Vec<Position>, SqlError> {
-    let rows = vec![Position { last_id: start, totals: Totals::default() }; lanes as usize];
+    let rows = vec![Position { last_id: start, ..Position::default() }; lanes as usize];
     let transaction = db.begin().await?;
     let inserted = insert(&transaction, (pipeline, stream, owner), &rows).await;
     match inserted {
@@ -102,7 +104,7 @@ pub async fn divide(
     let one_position = before.windows(2).all(|pair| pair[0].last_id == pair[1].last_id);
     let Some(first) = before.first().filter(|_| one_position) else { return Ok(false) };
     // The totals of the stream go on in its first lane.
-    let mut after = vec![Position { last_id: first.last_id, totals: Totals::default() }; lanes as usize];
+    let mut after = vec![Position { last_id: first.last_id, ..Position::default() }; lanes as usize];
     after[0].totals = before.iter().fold(Totals::default(), |sum, position| sum.plus(position.totals));
     replace(db, who, before, &after).await
 }
@@ -206,7 +208,7 @@ fn positions(rows: &[Model]) -> Result<Vec<Position>, SqlError> {
                 dead_lettered: total(row.dead_lettered),
                 skipped: total(row.skipped),
             };
-            Ok(Position { last_id, totals })
+            Ok(Position { last_id, totals, owner: row.owner.clone() })
         })
         .collect()
 }

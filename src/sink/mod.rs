@@ -4,7 +4,7 @@
 //! What is the same for all (the order of a transaction, bisecting, settling a lost answer) is in [`Applier`].
 
 mod apply;
-mod bisect;
+pub mod bisect;
 pub mod catalogue;
 pub mod checkpoint;
 pub mod classify;

@@ -25,9 +25,13 @@ async fn prepare() -> (RedisServer, TestDatabase) {
 }
 
 fn start(redis: &RedisServer, database: &TestDatabase, more: &str) -> PipelineProcess {
-    let stream = "streams:\n  thing:\n    document: fields\n    columns: {n: n}\n    block_ms: 100\n";
     let impatient = "supervisor: {max_restarts: 1000, restart_delay_max_ms: 200, pause_retry_sec: 0.2}\n";
-    PipelineProcess::start(&(redis_yaml(redis.port()) + &database.settings_yaml() + stream + more + impatient), &[])
+    start_with(redis, database, &format!("{more}{impatient}"))
+}
+
+fn start_with(redis: &RedisServer, database: &TestDatabase, more: &str) -> PipelineProcess {
+    let stream = "streams:\n  thing:\n    document: fields\n    columns: {n: n}\n    block_ms: 100\n";
+    PipelineProcess::start(&(redis_yaml(redis.port()) + &database.settings_yaml() + stream + more), &[])
 }
 
 /// Adds `count` entries and trims the stream to `kept` in one step, so that no reader sees the ones between.
@@ -198,4 +202,45 @@ async fn with_on_reset_pause_nothing_moves_until_a_person_decides() {
     done(&database, STREAM, 21, DEADLINE).await;
     pipeline.terminate();
     assert_eq!(pipeline.wait_exit(DEADLINE).await, Some(0), "{}", pipeline.stderr());
+}
+
+/// It knows the stream only as it was when it ended; another process has gone on from there.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_late_after_a_reset_takes_back_nothing_that_another_has_applied() {
+    async fn add(connection: &mut MultiplexedConnection, ids: std::ops::RangeInclusive<u64>) {
+        for id in ids {
+            let _: String = connection.xadd(STREAM, format!("{id}-0"), &[("n", id)]).await.unwrap();
+        }
+    }
+    let (redis, database) = prepare().await;
+    let mut connection = redis.connection().await;
+    let late = start_with(&redis, &database, "supervisor: {restart_delay_ms: 8000}\n");
+    add(&mut connection, 1..=20).await;
+    done(&database, STREAM, 20, DEADLINE).await;
+    let mut lose = redis::pipe();
+    lose.atomic();
+    lose.xdel(STREAM, &(11..=20).map(|id| format!("{id}-0")).collect::<Vec<_>>()).ignore();
+    lose.cmd("XSETID").arg(STREAM).arg("10-0").ignore();
+    lose.query_async::<()>(&mut connection).await.unwrap();
+    eventually(DEADLINE, "the loss to be noticed", async || {
+        if late.stderr().contains("its end was lost") { Ok(()) } else { Err(late.stderr()) }
+    })
+    .await;
+    let other = start(&redis, &database, "");
+    eventually(DEADLINE, "the other to read", async || {
+        if other.stderr().contains("reading stream") { Ok(()) } else { Err(other.stderr()) }
+    })
+    .await;
+    add(&mut connection, 21..=30).await;
+    done(&database, STREAM, 30, DEADLINE).await;
+    eventually(DEADLINE, "the late one to be back", async || {
+        if late.stderr().matches("reading stream").count() == 2 { Ok(()) } else { Err(late.stderr()) }
+    })
+    .await;
+    add(&mut connection, 31..=35).await;
+    done(&database, STREAM, 35, DEADLINE).await;
+    late.kill();
+    crate::thing::drained(other).await;
+    assert_eq!(database.count("thing").await, 35);
+    assert_eq!(database.number::<u64>("SELECT count(DISTINCT n) FROM thing").await, 35);
 }

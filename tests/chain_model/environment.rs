@@ -61,12 +61,11 @@ impl Chain {
 }
 
 impl Chain {
-    /// Whether no process stands beyond the stream's end any more, or at least knows of it, and no old transaction can
-    /// still move the checkpoint there.
+    /// Whether no process stands beyond the stream's end any more, or at least knows of it, and no transaction of a
+    /// generation that is gone can still move the checkpoint.
     pub fn everyone_noticed(&self, state: &State) -> bool {
         let (newest, rows) = (state.stream.newest, state.database.now.rows);
-        let is_late = |lock: &Lock| matches!(lock, Lock::Zombie(batch) if batch.upto > newest);
-        let nobody_is_late = !state.database.locks.iter().any(is_late);
+        let nobody_is_late = !state.database.locks.iter().any(|lock| matches!(lock, Lock::Zombie(_)));
         let follows = rows.furthest() <= newest;
         let noticed = |owner: &Owner| match owner.stage {
             Stage::Running => {
@@ -82,7 +81,10 @@ impl Chain {
     /// Whether a process knows that ids are given out again, and has not yet moved the checkpoint back.
     pub fn must_follow(&self, state: &State) -> bool {
         let furthest = state.database.now.rows.furthest();
-        let must = |owner: &Owner| owner.seen.is_some_and(|seen| seen.newest < furthest);
+        let must = |owner: &Owner| {
+            owner.stage == Stage::MustFollow && owner.newest < furthest
+                || owner.seen.is_some_and(|seen| seen.newest < furthest)
+        };
         self.bounds.ids == Ids::AgainOnceNoticed && self.owners(state).iter().any(must)
     }
 }

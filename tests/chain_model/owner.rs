@@ -58,8 +58,8 @@ pub enum Stage {
 pub struct Seen {
     /// Its newest id.
     pub newest: Id,
-    /// How far it had been read.
-    pub scanned: Id,
+    /// The furthest that this process knew of.
+    pub known: Id,
 }
 
 /// A writer, and what the reader knows of its lane.

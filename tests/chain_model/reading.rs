@@ -51,7 +51,9 @@ impl Chain {
     /// Ends the generation because the stream ends before what was read of it.
     pub fn audit(&self, state: &mut State, number: usize) {
         self.came_through(Situation::WentBack);
-        let seen = Seen { newest: state.stream.newest, scanned: state.owners[number].scanned };
+        let owner = &state.owners[number];
+        let known = owner.working().iter().map(|writer| writer.handed_out).fold(owner.scanned, Id::max);
+        let seen = Seen { newest: state.stream.newest, known };
         state.end_generation(number);
         state.owners[number].seen = Some(seen);
     }

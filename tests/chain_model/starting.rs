@@ -34,7 +34,7 @@ impl Chain {
         let owner = &mut state.owners[number];
         owner.newest = state.stream.newest;
         if let Some(seen) = owner.seen {
-            if owner.rows.furthest() <= seen.scanned || self.broken(Mutation::OldNewestCounts) {
+            if owner.rows.furthest() <= seen.known || self.broken(Mutation::OldNewestCounts) {
                 owner.newest = owner.newest.min(seen.newest);
             } else {
                 self.came_through(Situation::OldNewestIgnored);

@@ -9,7 +9,7 @@ use slog::{Logger, debug, error, info};
 use super::messages::{Begin, Committed, DocumentsFetched, Drain, EntriesLost, EntryBatch};
 use super::metrics::MetricsActor;
 use super::transformer::Transformer;
-use crate::audit::{Audit, Finding, StreamState};
+use crate::audit::{Audit, Finding, StreamState, WentBack};
 use crate::credits::Credits;
 use crate::event::{Entry, StreamId};
 use crate::lane::{LanePart, LaneSplitter};
@@ -156,7 +156,10 @@ impl StreamReader {
             match self.audit.look(state, self.splitter.scanned()) {
                 Finding::Sound => {}
                 Finding::Lost(lost) => self.note_lost(lost),
-                Finding::WentBack => return self.end(ExitReason::StreamReset(state.newest), context),
+                Finding::WentBack => {
+                    let known = self.splitter.furthest().max(self.splitter.scanned());
+                    return self.end(ExitReason::StreamReset(WentBack { newest: state.newest, known }), context);
+                }
             }
         }
         self.move_idle_lanes();

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::audit::WentBack;
 use crate::event::StreamId;
 use crate::lane::ChainGap;
 
@@ -24,7 +25,7 @@ pub enum ExitReason {
     /// Another process moved the checkpoint away from this position.
     ChainMoved(StreamId),
     /// The stream's newest id is below what was read from it.
-    StreamReset(StreamId),
+    StreamReset(WentBack),
     /// Redis could not be reached or failed.
     Redis(String),
     /// The database failed until the writer's retries were used up.
@@ -64,7 +65,7 @@ impl fmt::Display for ExitReason {
             ExitReason::ChainMoved(after) => {
                 write!(f, "another process moved the checkpoint from {after}; going on from where it stands now")
             }
-            ExitReason::StreamReset(newest) => {
+            ExitReason::StreamReset(WentBack { newest, .. }) => {
                 write!(
                     f,
                     "the stream's newest id is {newest}, below what was read: its end was lost, or it was deleted"

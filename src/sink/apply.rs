@@ -63,6 +63,8 @@ impl ApplyError {
 pub struct Applier {
     session: Box<dyn Session>,
     lane: LaneIdentity,
+    /// Where the lane's totals stand before the transaction.
+    before: Totals,
     plan: TablePlan,
     /// Longest time of one statement.
     limit: Duration,
@@ -87,10 +89,10 @@ impl Applier {
         limit: Duration,
         progress: Progress,
     ) -> Self {
-        Applier { session, lane, plan, limit, progress }
+        Applier { session, lane, before: Totals::default(), plan, limit, progress }
     }
 
-    /// Applies a batch.
+    /// Applies a batch to a lane whose totals stand at `before`.
     ///
     /// The whole batch is tried as one transaction. If the database refuses the data, the batch is done again with
     /// savepoints and halved until the bad events stand alone; they become dead letters in the same transaction. If
@@ -98,11 +100,12 @@ impl Applier {
     ///
     /// # Errors
     /// After any error the applier must be dropped with its session.
-    pub async fn apply(&mut self, batch: &MappedBatch) -> Result<Applied, ApplyError> {
+    pub async fn apply(&mut self, batch: &MappedBatch, before: Totals) -> Result<Applied, ApplyError> {
         let mut applied = Applied::default();
         let whole = Link { span: batch.span, events: &batch.events, skipped: batch.skipped as u64 };
         let mut todo = vec![whole];
         while let Some(link) = todo.pop() {
+            self.before = before.plus(applied.totals);
             let attempt = match self.at_once(link).await {
                 Err(error) if error.is_data() => {
                     self.control("ROLLBACK").await?;
@@ -231,6 +234,7 @@ impl Applier {
             int(self.lane.lane.into()),
             int(self.lane.lanes.into()),
             text(&span.after.to_string()),
+            int(self.before.events()),
         ];
         let sql = advance_sql(self.session.backend());
         match within(self.limit, self.session.execute(sql, arguments.iter().collect())).await? {

@@ -55,6 +55,11 @@ impl Totals {
         }
     }
 
+    /// Events of every outcome.
+    pub fn events(self) -> u64 {
+        self.applied + self.dead_lettered + self.skipped
+    }
+
     /// What came since `before`.
     pub fn since(self, before: Totals) -> Totals {
         Totals {
@@ -154,14 +159,16 @@ impl SupportsLocks for DatabaseTransaction {
     }
 }
 
-/// The statement that moves a lane's position, if and only if it stands where the batch begins.
-/// Arguments: new id, events applied, dead-lettered, skipped, owner, pipeline, stream, lane, lanes, old id.
+/// The statement that moves a lane's position, if and only if it stands where the batch begins, with the totals it had
+/// there: a lane that was moved back and came to the same position again has greater ones.
+/// Arguments: new id, events applied, dead-lettered, skipped, owner, pipeline, stream, lane, lanes, old id, old sum.
 pub fn advance_sql(backend: DbBackend) -> Sql {
     let p = |number| placeholder(backend, number);
     format!(
         "UPDATE write_behind_checkpoint SET last_id = {}, applied = applied + {}, dead_lettered = dead_lettered + {}, \
          skipped = skipped + {}, owner = {}, updated_at = CURRENT_TIMESTAMP \
-         WHERE pipeline = {} AND stream = {} AND lane = {} AND lanes = {} AND last_id = {}",
+         WHERE pipeline = {} AND stream = {} AND lane = {} AND lanes = {} AND last_id = {} \
+         AND applied + dead_lettered + skipped = {}",
         p(1),
         p(2),
         p(3),
@@ -171,7 +178,8 @@ pub fn advance_sql(backend: DbBackend) -> Sql {
         p(7),
         p(8),
         p(9),
-        p(10)
+        p(10),
+        p(11)
     )
     .into()
 }

@@ -195,6 +195,7 @@ async fn commit(
         task.progress.working();
         let error = match task.try_once(&mut applier, &batch, before, in_doubt).await {
             Ok(Try::Applied(Applied { totals, dead })) => {
+                debug_assert!(dead.is_sorted_by_key(|(id, _)| *id), "dead letters are looked up by their ids");
                 let dead = DeadLetters::Known(dead);
                 return Ok(Done { applier, batch, totals, dead, took: started.elapsed() });
             }

@@ -194,6 +194,7 @@ impl StreamReader {
     fn send(&mut self, LanePart { lane, span, entries }: LanePart) {
         let bytes = entries.iter().map(Entry::bytes).sum();
         let credits = self.credits.spend(entries.len(), bytes);
+        debug_assert_eq!(self.handed_out[lane as usize], span.after, "handed out is not one chain");
         self.handed_out[lane as usize] = span.upto;
         let transformer = &self.transformers[lane as usize % self.transformers.len()];
         transformer.do_send(EntryBatch { lane, span, entries, credits });
@@ -204,6 +205,10 @@ impl StreamReader {
             for part in self.splitter.idle() {
                 self.send(part);
             }
+            debug_assert!(
+                reason != ExitReason::Aligned || self.handed_out.windows(2).all(|pair| pair[0] == pair[1]),
+                "aligned, but the lanes will stand apart"
+            );
             self.draining = Some(reason);
         }
         self.end_when_drained(context);
@@ -272,6 +277,7 @@ impl Handler<Committed> for StreamReader {
 
     fn handle(&mut self, Committed { lane, upto, credits }: Committed, context: &mut Context<Self>) {
         debug_assert!(upto <= self.handed_out[lane as usize], "committed what was not handed out");
+        debug_assert!(upto > self.committed[lane as usize], "committed twice");
         self.committed[lane as usize] = upto;
         self.credits.give_back(credits);
         self.end_when_drained(context);

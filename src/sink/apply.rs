@@ -126,6 +126,8 @@ impl Applier {
                 Err(error) => return Err(error),
             }
         }
+        let events = (batch.events.len() + batch.skipped) as u64;
+        debug_assert_eq!(applied.totals.events(), events, "every event has one outcome");
         Ok(applied)
     }
 
@@ -223,6 +225,7 @@ impl Applier {
     async fn advance(&mut self, span: Span, totals: Totals) -> Result<(), ApplyError> {
         let int = |number: u64| Value::Int(number as i64);
         let text = |text: &str| Value::Text(text.to_owned());
+        debug_assert!(span.after <= span.upto, "the checkpoint would go back: {span}");
         let arguments = [
             text(&span.upto.to_string()),
             int(totals.applied),
@@ -268,6 +271,7 @@ impl<'a> Link<'a> {
         let (first, second) = self.events.split_at(self.events.len() / 2);
         let middle = first.last().map_or(self.span.after, |event| event.entry.id);
         let Span { after, upto } = self.span;
+        debug_assert!(after < middle && middle < upto, "{middle} does not halve {}", self.span);
         Some([
             Link { span: Span { after, upto: middle }, events: first, skipped: 0 },
             Link { span: Span { after: middle, upto }, events: second, skipped: self.skipped },

@@ -33,7 +33,7 @@ fn two_processes_that_merge_batches_lose_and_repeat_nothing() {
 
 #[test]
 fn what_a_restored_database_lacks_is_applied_again() {
-    let faults = Faults { restores: 1, failures: 1, ..NONE };
+    let faults = Faults { restores: 1, failures: sized(1, 0), crashes: sized(0, 1), ..NONE };
     holds("a restored database", bounds(2, sized(2, 3), faults), &[RowsLostByRestore, RaceLost, FoundElsewhere]);
 }
 

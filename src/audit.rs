@@ -22,6 +22,16 @@ pub enum Finding {
     WentBack,
 }
 
+/// A stream that went back, as the process saw it that had read further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WentBack {
+    /// The stream's newest id.
+    pub newest: StreamId,
+    /// The furthest id that the process knew of. A checkpoint beyond it was made by another process since, of entries
+    /// that came after the stream went back.
+    pub known: StreamId,
+}
+
 /// Compares what was read with what was added, at moments when both are known to be the same set of entries.
 #[derive(Debug, Default)]
 pub struct Audit {

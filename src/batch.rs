@@ -30,6 +30,14 @@ pub struct MappedBatch {
     pub credits: usize,
 }
 
+impl MappedBatch {
+    /// Whether the events are in stream order and in the span.
+    fn is_sound(&self) -> bool {
+        self.events.is_sorted_by(|a, b| a.entry.id < b.entry.id)
+            && self.events.iter().all(|event| self.span.holds(event.entry.id))
+    }
+}
+
 /// The queue of a writer: what came while the last transaction ran.
 #[derive(Debug)]
 pub struct PendingBatches {
@@ -48,6 +56,7 @@ impl PendingBatches {
     /// # Errors
     /// [`ChainGap`] if it does not continue where the last one ended.
     pub fn push(&mut self, batch: MappedBatch) -> Result<(), ChainGap> {
+        debug_assert!(batch.is_sound(), "events out of order, or outside of {}", batch.span);
         let reached = Span { after: self.reached, upto: self.reached };
         self.reached = reached.join(batch.span)?.upto;
         self.queue.push_back(batch);
@@ -68,6 +77,7 @@ impl PendingBatches {
             taken.skipped += next.skipped;
             taken.credits += next.credits;
         }
+        debug_assert!(taken.is_sound(), "merged events out of order, or outside of {}", taken.span);
         Some(taken)
     }
 

@@ -24,6 +24,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// Whether an entry of this id belongs to it.
+    pub fn holds(self, id: StreamId) -> bool {
+        self.after < id && id <= self.upto
+    }
+
     /// The union with the span that follows at once; [`ChainGap`] if another one does.
     pub fn join(self, next: Span) -> Result<Span, ChainGap> {
         debug_assert!(self.after <= self.upto && next.after <= next.upto);
@@ -137,6 +142,8 @@ impl LaneSplitter {
 fn part(tail: &mut StreamId, lane: usize, upto: StreamId, entries: Vec<Entry>) -> LanePart {
     let span = Span { after: *tail, upto };
     *tail = upto;
+    debug_assert!(span.after < span.upto, "an empty span");
+    debug_assert!(entries.iter().all(|entry| span.holds(entry.id)), "an entry outside of its span");
     LanePart { lane: lane as u32, span, entries }
 }
 

@@ -202,8 +202,9 @@ async fn commit(
     let mut last_try = false;
     loop {
         task.progress.working();
-        let error = match task.try_once(&mut applier, &batch, in_doubt).await {
+        let error = match task.try_once(&mut applier, &batch, before, in_doubt).await {
             Ok(Try::Applied(Applied { totals, dead })) => {
+                debug_assert!(dead.is_sorted_by_key(|(id, _)| *id), "dead letters are looked up by their ids");
                 let dead = DeadLetters::Known(dead);
                 return Ok(Done { applier, batch, totals, dead, took: started.elapsed() });
             }
@@ -254,6 +255,7 @@ impl Task {
         &self,
         applier: &mut Option<Applier>,
         batch: &MappedBatch,
+        before: Totals,
         in_doubt: bool,
     ) -> Result<Try, ApplyError> {
         let ready = match applier {
@@ -274,7 +276,7 @@ impl Task {
         if in_doubt && let Some(found) = self.settle(batch).await? {
             return Ok(found);
         }
-        match ready.apply(batch).await {
+        match ready.apply(batch, before).await {
             Ok(applied) => Ok(Try::Applied(applied)),
             // A transaction of ours whose answer was lost may have ended only after it was looked for.
             Err(ApplyError::Moved(after)) if in_doubt => self.settle(batch).await?.ok_or(ApplyError::Moved(after)),

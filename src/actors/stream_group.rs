@@ -14,7 +14,7 @@ use super::metrics::MetricsActor;
 use super::rdbms_writer::{RdbmsWriter, RdbmsWriterStart};
 use super::stream_reader::{StreamReader, StreamReaderStart};
 use super::transformer::{Transformer, TransformerStart};
-use crate::audit::StreamState;
+use crate::audit::{StreamState, WentBack};
 use crate::event::StreamId;
 use crate::mapping::Mapping;
 use crate::settings::{OnReset, Settings, StartId, StreamSettings};
@@ -66,14 +66,14 @@ pub struct StreamGroup {
 }
 
 /// Finds out all that a generation begins with: the table, the mapping, the server's abilities, the checkpoint.
-/// `newest_seen` is the stream's newest id as the last generation saw it, if that had gone back.
+/// `seen` is how the last generation saw the stream, if that had gone back.
 ///
 /// # Errors
 /// The reason why the stream cannot be worked on now.
 pub async fn prepare(
     shared: &Shared,
     stream: &StreamSettings,
-    newest_seen: Option<StreamId>,
+    seen: Option<WentBack>,
     log: &Logger,
 ) -> Result<Prepared, ExitReason> {
     fail_point!("stream_group::prepare");
@@ -88,10 +88,9 @@ pub async fn prepare(
     let mut positions = checkpoint::load(db, who.0, who.1).await.map_err(of_database)?;
     let info = stream_info(&mut connection, &stream.stream_name).await?;
     let newest = StreamState::of(info).newest;
-    // What was seen holds as long as nobody else has moved a lane beyond it: he has seen the stream since, and what he
-    // applied is new.
-    let ours = |seen: &StreamId| positions.iter().all(|lane| lane.last_id <= *seen || lane.owner == who.2);
-    let newest = newest_seen.filter(ours).map_or(newest, |seen| seen.min(newest));
+    // What was seen is old news if another process has followed the stream back since, and read on.
+    let seen = seen.filter(|seen| furthest_of(&positions) <= seen.known);
+    let newest = seen.map_or(newest, |seen| seen.newest.min(newest));
     if positions.is_empty() {
         let start = match stream.start_id {
             StartId::After(id) => id,
@@ -100,9 +99,9 @@ pub async fn prepare(
         positions = checkpoint::create(db, who, lanes, start).await.map_err(of_database)?;
         info!(log, "new checkpoint"; "start" => %start, "lanes" => lanes);
     }
-    let furthest = positions.iter().map(|position| position.last_id).max().unwrap_or_default();
+    let furthest = furthest_of(&positions);
     if newest < furthest {
-        let reset = ExitReason::StreamReset(newest);
+        let reset = ExitReason::StreamReset(WentBack { newest, known: furthest });
         if is_replica(&mut connection).await? {
             let text = format!("{}: {reset}; but the server is a replica: redis.host must be the primary", who.1);
             return Err(ExitReason::Redis(text));
@@ -124,6 +123,10 @@ pub async fn prepare(
         align = false;
     }
     Ok(Prepared { mapping: Arc::new(mapping), json_available, positions, align })
+}
+
+fn furthest_of(positions: &[Position]) -> StreamId {
+    positions.iter().map(|position| position.last_id).max().unwrap_or_default()
 }
 
 /// Lanes are by document key. Where rows are keyed by something else, two lanes could meet in one row.

@@ -10,7 +10,7 @@ use slog::{Logger, debug, error, info};
 use super::messages::{Begin, Committed, DocumentsFetched, Drain, EntriesLost, EntryBatch};
 use super::metrics::MetricsActor;
 use super::transformer::Transformer;
-use crate::audit::{Audit, Finding, StreamState};
+use crate::audit::{Audit, Finding, StreamState, WentBack};
 use crate::credits::Credits;
 use crate::event::{Entry, StreamId};
 use crate::lane::{LanePart, LaneSplitter};
@@ -158,7 +158,10 @@ impl StreamReader {
             match self.audit.look(state, self.splitter.scanned()) {
                 Finding::Sound => {}
                 Finding::Lost(lost) => self.note_lost(lost),
-                Finding::WentBack => return self.end(ExitReason::StreamReset(state.newest), context),
+                Finding::WentBack => {
+                    let known = self.splitter.furthest().max(self.splitter.scanned());
+                    return self.end(ExitReason::StreamReset(WentBack { newest: state.newest, known }), context);
+                }
             }
         }
         self.move_idle_lanes();
@@ -193,6 +196,7 @@ impl StreamReader {
     fn send(&mut self, LanePart { lane, span, entries }: LanePart) {
         let bytes = entries.iter().map(Entry::bytes).sum();
         let credits = self.credits.spend(entries.len(), bytes);
+        debug_assert_eq!(self.handed_out[lane as usize], span.after, "handed out is not one chain");
         self.handed_out[lane as usize] = span.upto;
         let transformer = &self.transformers[lane as usize % self.transformers.len()];
         transformer.do_send(EntryBatch { lane, span, entries, credits });
@@ -203,6 +207,10 @@ impl StreamReader {
             for part in self.splitter.idle() {
                 self.send(part);
             }
+            debug_assert!(
+                reason != ExitReason::Aligned || self.handed_out.windows(2).all(|pair| pair[0] == pair[1]),
+                "aligned, but the lanes will stand apart"
+            );
             self.draining = Some(reason);
         }
         self.end_when_drained(context);
@@ -277,6 +285,7 @@ impl Handler<Committed> for StreamReader {
     fn handle(&mut self, Committed { lane, upto, credits }: Committed, context: &mut Context<Self>) {
         fail_point!("stream_reader::committed");
         debug_assert!(upto <= self.handed_out[lane as usize], "committed what was not handed out");
+        debug_assert!(upto > self.committed[lane as usize], "committed twice");
         self.committed[lane as usize] = upto;
         self.credits.give_back(credits);
         self.end_when_drained(context);

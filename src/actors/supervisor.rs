@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 
 use super::messages::{ActorExited, ActorName, Flush, Shutdown, StreamEnded, StreamOpened};
 use super::stream_group::{Prepared, Shared, StreamGroup, prepare};
+use crate::audit::WentBack;
 use crate::error::PipelineError;
-use crate::event::StreamId;
 use crate::settings::StreamSettings;
 use crate::supervision::cell::unless_it_panics;
 use crate::supervision::exit::ExitReason;
@@ -34,9 +34,9 @@ struct Stream {
     settings: StreamSettings,
     generation: u64,
     strategy: RestartStrategy,
-    /// The stream's newest id as the last generation saw it, if it ended because that went back. By the time the next
+    /// The stream as the last generation saw it, if it ended because that went back. By the time the next
     /// one looks, new entries may have come, which must not be taken for old ones.
-    newest_seen: Option<StreamId>,
+    seen: Option<WentBack>,
     state: State,
     log: Logger,
 }
@@ -57,7 +57,7 @@ impl Supervisor {
                 settings: settings.clone(),
                 generation: 0,
                 strategy: RestartStrategy::new(shared.settings.supervisor.clone()),
-                newest_seen: None,
+                seen: None,
                 state: State::Waiting,
                 log: shared.log.new(o!("entity" => settings.entity.clone())),
             };
@@ -73,9 +73,9 @@ impl Supervisor {
         let (shared, settings) = (self.shared.clone(), stream.settings.clone());
         let log = stream.log.new(o!("generation" => stream.generation));
         let limit = shared.settings.supervisor.hang_timeout;
-        let newest_seen = stream.newest_seen;
+        let seen = stream.seen;
         let preparing = async move {
-            let preparing = unless_it_panics(prepare(&shared, &settings, newest_seen, &log));
+            let preparing = unless_it_panics(prepare(&shared, &settings, seen, &log));
             tokio::time::timeout(limit, preparing).await.unwrap_or(Err(ExitReason::Hung))
         };
         context.spawn(wrap_future(preparing).map(
@@ -94,7 +94,7 @@ impl Supervisor {
         let on_exit = context.address().recipient();
         let group = StreamGroup::start(&self.shared, &stream.settings, stream.generation, prepared, &on_exit, &log);
         stream.state = State::Running(group);
-        stream.newest_seen = None;
+        stream.seen = None;
         stream.strategy.started(self.began.elapsed());
     }
 
@@ -122,8 +122,8 @@ impl Supervisor {
             return self.end_when_all_have(context);
         }
         stream.state = State::Waiting;
-        if let ExitReason::StreamReset(newest) = reason {
-            stream.newest_seen = Some(newest);
+        if let ExitReason::StreamReset(seen) = reason {
+            stream.seen = Some(seen);
         }
         match stream.strategy.failed(&reason, self.began.elapsed(), jitter()) {
             Decision::Restart(wait) => {

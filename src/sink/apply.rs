@@ -69,6 +69,8 @@ pub struct Applier {
     session: Box<dyn Session>,
     target: Target,
     lane: LaneIdentity,
+    /// Where the lane's totals stand before the transaction.
+    before: Totals,
     plan: TablePlan,
     /// Whether the table was seen to be as it was, for the present batch.
     table_seen: bool,
@@ -97,10 +99,10 @@ impl Applier {
         limit: Duration,
         progress: Progress,
     ) -> Self {
-        Applier { session, target, lane, plan, table_seen: false, limit, progress }
+        Applier { session, target, lane, before: Totals::default(), plan, table_seen: false, limit, progress }
     }
 
-    /// Applies a batch.
+    /// Applies a batch to a lane whose totals stand at `before`.
     ///
     /// The whole batch is tried as one transaction. If the database refuses the data, the batch is done again with
     /// savepoints and halved until the bad events stand alone; they become dead letters in the same transaction. If
@@ -108,12 +110,13 @@ impl Applier {
     ///
     /// # Errors
     /// After any error the applier must be dropped with its session.
-    pub async fn apply(&mut self, batch: &MappedBatch) -> Result<Applied, ApplyError> {
+    pub async fn apply(&mut self, batch: &MappedBatch, before: Totals) -> Result<Applied, ApplyError> {
         self.table_seen = false;
         let mut applied = Applied::default();
         let whole = Link { span: batch.span, events: &batch.events, skipped: batch.skipped as u64 };
         let mut todo = vec![whole];
         while let Some(link) = todo.pop() {
+            self.before = before.plus(applied.totals);
             let attempt = match self.at_once(link).await {
                 Err(error) if error.is_data() => {
                     self.control("ROLLBACK").await?;
@@ -134,6 +137,8 @@ impl Applier {
                 Err(error) => return Err(error),
             }
         }
+        let events = (batch.events.len() + batch.skipped) as u64;
+        debug_assert_eq!(applied.totals.events(), events, "every event has one outcome");
         Ok(applied)
     }
 
@@ -252,6 +257,7 @@ impl Applier {
     async fn advance(&mut self, span: Span, totals: Totals) -> Result<(), ApplyError> {
         let int = |number: u64| Value::Int(number as i64);
         let text = |text: &str| Value::Text(text.to_owned());
+        debug_assert!(span.after <= span.upto, "the checkpoint would go back: {span}");
         let arguments = [
             text(&span.upto.to_string()),
             int(totals.applied),
@@ -263,6 +269,7 @@ impl Applier {
             int(self.lane.lane.into()),
             int(self.lane.lanes.into()),
             text(&span.after.to_string()),
+            int(self.before.events()),
         ];
         let sql = advance_sql(self.session.backend());
         match within(self.limit, self.session.execute(sql, arguments.iter().collect())).await? {
@@ -296,6 +303,7 @@ impl<'a> Link<'a> {
         let (first, second) = self.events.split_at(self.events.len() / 2);
         let middle = first.last().map_or(self.span.after, |event| event.entry.id);
         let Span { after, upto } = self.span;
+        debug_assert!(after < middle && middle < upto, "{middle} does not halve {}", self.span);
         Some([
             Link { span: Span { after, upto: middle }, events: first, skipped: 0 },
             Link { span: Span { after: middle, upto }, events: second, skipped: self.skipped },

@@ -18,8 +18,6 @@ pub struct Position {
     pub last_id: StreamId,
     /// Events since the beginning.
     pub totals: Totals,
-    /// `app.instance_id` of the process that moved it last.
-    pub owner: String,
 }
 
 /// Events since the beginning.
@@ -57,6 +55,11 @@ impl Totals {
         }
     }
 
+    /// Events of every outcome.
+    pub fn events(self) -> u64 {
+        self.applied + self.dead_lettered + self.skipped
+    }
+
     /// What came since `before`.
     pub fn since(self, before: Totals) -> Totals {
         Totals {
@@ -80,7 +83,7 @@ pub async fn create(
     lanes: u32,
     start: StreamId,
 ) -> Result<Vec<Position>, SqlError> {
-    let rows = vec![Position { last_id: start, ..Position::default() }; lanes as usize];
+    let rows = vec![Position { last_id: start, totals: Totals::default() }; lanes as usize];
     let transaction = db.begin().await?;
     let inserted = insert(&transaction, (pipeline, stream, owner), &rows).await;
     match inserted {
@@ -104,7 +107,7 @@ pub async fn divide(
     let one_position = before.windows(2).all(|pair| pair[0].last_id == pair[1].last_id);
     let Some(first) = before.first().filter(|_| one_position) else { return Ok(false) };
     // The totals of the stream go on in its first lane.
-    let mut after = vec![Position { last_id: first.last_id, ..Position::default() }; lanes as usize];
+    let mut after = vec![Position { last_id: first.last_id, totals: Totals::default() }; lanes as usize];
     after[0].totals = before.iter().fold(Totals::default(), |sum, position| sum.plus(position.totals));
     replace(db, who, before, &after).await
 }
@@ -156,14 +159,16 @@ impl SupportsLocks for DatabaseTransaction {
     }
 }
 
-/// The statement that moves a lane's position, if and only if it stands where the batch begins.
-/// Arguments: new id, events applied, dead-lettered, skipped, owner, pipeline, stream, lane, lanes, old id.
+/// The statement that moves a lane's position, if and only if it stands where the batch begins, with the totals it had
+/// there: a lane that was moved back and came to the same position again has greater ones.
+/// Arguments: new id, events applied, dead-lettered, skipped, owner, pipeline, stream, lane, lanes, old id, old sum.
 pub fn advance_sql(backend: DbBackend) -> Sql {
     let p = |number| placeholder(backend, number);
     format!(
         "UPDATE write_behind_checkpoint SET last_id = {}, applied = applied + {}, dead_lettered = dead_lettered + {}, \
          skipped = skipped + {}, owner = {}, updated_at = CURRENT_TIMESTAMP \
-         WHERE pipeline = {} AND stream = {} AND lane = {} AND lanes = {} AND last_id = {}",
+         WHERE pipeline = {} AND stream = {} AND lane = {} AND lanes = {} AND last_id = {} \
+         AND applied + dead_lettered + skipped = {}",
         p(1),
         p(2),
         p(3),
@@ -173,7 +178,8 @@ pub fn advance_sql(backend: DbBackend) -> Sql {
         p(7),
         p(8),
         p(9),
-        p(10)
+        p(10),
+        p(11)
     )
     .into()
 }
@@ -208,7 +214,7 @@ fn positions(rows: &[Model]) -> Result<Vec<Position>, SqlError> {
                 dead_lettered: total(row.dead_lettered),
                 skipped: total(row.skipped),
             };
-            Ok(Position { last_id, totals, owner: row.owner.clone() })
+            Ok(Position { last_id, totals })
         })
         .collect()
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::audit::WentBack;
 use crate::event::StreamId;
 use crate::lane::ChainGap;
 
@@ -26,7 +27,7 @@ pub enum ExitReason {
     /// The table is not the one that the mapping was compiled for.
     TableAltered(String),
     /// The stream's newest id is below what was read from it.
-    StreamReset(StreamId),
+    StreamReset(WentBack),
     /// Redis could not be reached or failed.
     Redis(String),
     /// The database failed until the writer's retries were used up.
@@ -89,7 +90,7 @@ impl fmt::Display for ExitReason {
                     "table {table} was altered while events were refused; looking at it anew before any is given up"
                 )
             }
-            ExitReason::StreamReset(newest) => {
+            ExitReason::StreamReset(WentBack { newest, .. }) => {
                 write!(
                     f,
                     "the stream's newest id is {newest}, below what was read: its end was lost, or it was deleted"
@@ -136,7 +137,7 @@ mod tests {
             ExitReason::ChainGap(gap),
             ExitReason::ChainMoved(StreamId::ZERO),
             ExitReason::TableAltered(text()),
-            ExitReason::StreamReset(StreamId::ZERO),
+            ExitReason::StreamReset(WentBack { newest: StreamId::ZERO, known: StreamId::ZERO }),
             ExitReason::Redis(text()),
             ExitReason::Database(text()),
             ExitReason::Configuration(text()),

@@ -5,6 +5,7 @@ mod bad_events;
 mod cli;
 mod demo;
 mod faults;
+mod followed_back;
 mod hard_cases;
 mod harness_selftest;
 mod killed;

@@ -2,10 +2,11 @@
 //! must bring everything to its end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use write_behind::settings::SupervisorSettings;
-use write_behind::table::{Column, ColumnKind, TableName, TablePlan};
+use write_behind::table::{Column, ColumnKind, Table, TableName, TablePlan};
 
 use crate::invariants;
 use crate::process::{Process, Settings};
@@ -261,5 +262,8 @@ fn plan() -> TablePlan {
         has_default: false,
         generated: false,
     };
-    TablePlan { table: TableName::parse("item"), columns: ["key", "n", "sound"].map(column).into(), key: vec![0] }
+    let name = TableName::parse("item");
+    let table =
+        Table { name, columns: Vec::new(), unique_keys: Vec::new(), rules: Vec::new(), not_transactional: None };
+    TablePlan { table: Arc::new(table), columns: ["key", "n", "sound"].map(column).into(), key: vec![0] }
 }

@@ -9,9 +9,11 @@ mod writer;
 use std::time::Duration;
 
 use write_behind::actors::messages::{Committed, EntryBatch};
+use write_behind::audit::WentBack;
 use write_behind::credits::cost_of_documents;
 use write_behind::event::StreamId;
 use write_behind::settings::SupervisorSettings;
+use write_behind::sink::checkpoint::Position;
 use write_behind::supervision::exit::ExitReason;
 use write_behind::supervision::strategy::{Decision, RestartStrategy};
 use write_behind::table::TablePlan;
@@ -43,7 +45,7 @@ pub struct Process {
     settings: Settings,
     strategy: RestartStrategy,
     watch: RestartWatch,
-    newest_seen: Option<StreamId>,
+    seen: Option<WentBack>,
     stage: Stage,
     /// It is stopped for a while (SIGSTOP, a machine that swaps), and then goes on.
     pub frozen: bool,
@@ -75,7 +77,7 @@ impl Process {
             strategy: RestartStrategy::new(settings.supervisor.clone()),
             watch: RestartWatch::new(settings.supervisor.clone()),
             settings,
-            newest_seen: None,
+            seen: None,
             stage: Stage::Preparing(Preparing::default()),
             frozen: false,
         }
@@ -92,7 +94,7 @@ impl Process {
                 }
                 due
             }
-            Stage::Preparing(preparing) => match preparing.step(&self.settings, &self.name, self.newest_seen, world) {
+            Stage::Preparing(preparing) => match preparing.step(&self.settings, self.seen, world) {
                 Ok(Some(prepared)) => {
                     self.run(prepared, world);
                     true
@@ -119,8 +121,8 @@ impl Process {
     fn run(&mut self, prepared: Prepared, world: &mut World) {
         let name = &self.name;
         world.tell(|| format!("process {name} runs from {prepared:?}"));
-        self.stage = Stage::Running(Box::new(Generation::new(prepared, &self.name, &self.settings)));
-        self.newest_seen = None;
+        self.stage = Stage::Running(Box::new(Generation::new(prepared, &self.settings)));
+        self.seen = None;
         self.strategy.started(world.now);
     }
 
@@ -131,8 +133,8 @@ impl Process {
         let is_well = matches!(reason, ExitReason::Drained | ExitReason::Aligned);
         assert!(!(spoiled && is_well), "a message was lost, and everything is said to be committed");
         self.kill(world);
-        if let ExitReason::StreamReset(newest) = reason {
-            self.newest_seen = Some(newest);
+        if let ExitReason::StreamReset(seen) = reason {
+            self.seen = Some(seen);
         }
         let decision = match reason {
             ExitReason::Drained => None,
@@ -185,11 +187,11 @@ impl Process {
 }
 
 impl Generation {
-    fn new(Prepared { positions, align }: Prepared, owner: &str, settings: &Settings) -> Self {
+    fn new(Prepared { positions, align }: Prepared, settings: &Settings) -> Self {
         let ids: Vec<StreamId> = positions.iter().map(|position| position.last_id).collect();
-        let writer = |(lane, position): (usize, &StreamId)| Writer::new((lane, ids.len()), owner, *position, settings);
+        let writer = |(lane, position): (usize, &Position)| Writer::new((lane, ids.len()), position, settings);
         Generation {
-            writers: ids.iter().enumerate().map(writer).collect(),
+            writers: positions.iter().enumerate().map(writer).collect(),
             transformers: (0..settings.transformers).map(|_| Transformer::default()).collect(),
             reader: Reader::new(ids.clone(), align, settings),
             credits_astray: 0,

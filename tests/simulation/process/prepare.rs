@@ -1,6 +1,7 @@
 //! What a generation begins with, by the rules of `prepare` in `src/actors/stream_group.rs` and of
 //! `src/sink/checkpoint.rs`. Others go on between any two steps.
 
+use write_behind::audit::WentBack;
 use write_behind::event::StreamId;
 use write_behind::sink::checkpoint::{Position, Totals};
 use write_behind::supervision::exit::ExitReason;
@@ -31,8 +32,7 @@ impl Preparing {
     pub fn step(
         &mut self,
         settings: &Settings,
-        name: &str,
-        newest_seen: Option<StreamId>,
+        seen: Option<WentBack>,
         world: &mut World,
     ) -> Result<Option<Prepared>, ExitReason> {
         if world.random.chance(world.rates.lost_connection) {
@@ -47,9 +47,9 @@ impl Preparing {
             // The checkpoint first: the stream's newest id cannot be below it then unless the stream went back.
             Preparing::Look(positions) => {
                 let newest = world.stream.state().newest;
-                let ours = |seen: &StreamId| positions.iter().all(|lane| lane.last_id <= *seen || lane.owner == name);
-                let newest = newest_seen.filter(ours).map_or(newest, |seen| seen.min(newest));
                 let furthest = positions.iter().map(|position| position.last_id).max().unwrap_or_default();
+                let seen = seen.filter(|seen| furthest <= seen.known);
+                let newest = seen.map_or(newest, |seen| seen.newest.min(newest));
                 let positions = std::mem::take(positions);
                 *self = match newest < furthest {
                     true => Preparing::FollowBack(positions, newest),
@@ -57,11 +57,8 @@ impl Preparing {
                 };
             }
             Preparing::FollowBack(positions, newest) => {
-                let back = |position: &Position| Position {
-                    last_id: position.last_id.min(*newest),
-                    totals: position.totals,
-                    owner: name.to_owned(),
-                };
+                let back =
+                    |position: &Position| Position { last_id: position.last_id.min(*newest), totals: position.totals };
                 let after = positions.iter().map(back).collect();
                 if let Some(replaced) = database.replace(positions, after) {
                     *self = Preparing::Divide(database.state.checkpoint.clone());
@@ -79,8 +76,7 @@ impl Preparing {
                 if !one_position {
                     return Ok(Some(Prepared { positions, align: true }));
                 }
-                let first =
-                    Position { last_id: positions[0].last_id, totals: Totals::default(), owner: name.to_owned() };
+                let first = Position { last_id: positions[0].last_id, totals: Totals::default() };
                 let mut after = vec![first; settings.lanes];
                 after[0].totals = Totals::sum(&positions.iter().map(|position| position.totals).collect::<Vec<_>>());
                 match database.replace(&positions, after) {

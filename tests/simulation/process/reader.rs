@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use write_behind::actors::messages::{Committed, DocumentsFetched, EntryBatch};
-use write_behind::audit::{Audit, Finding, StreamState};
+use write_behind::audit::{Audit, Finding, StreamState, WentBack};
 use write_behind::credits::Credits;
 use write_behind::event::{Entry, StreamId};
 use write_behind::lane::{LanePart, LaneSplitter};
@@ -145,7 +145,8 @@ impl Reader {
         if let Some(state) = state
             && self.audit.look(state, self.splitter.scanned()) == Finding::WentBack
         {
-            return Err(ExitReason::StreamReset(state.newest));
+            let known = self.splitter.furthest().max(self.splitter.scanned());
+            return Err(ExitReason::StreamReset(WentBack { newest: state.newest, known }));
         }
         if world.random.chance(200) {
             self.move_idle_lanes();

@@ -6,11 +6,10 @@ use std::ops::Range;
 
 use write_behind::actors::messages::Committed;
 use write_behind::batch::{MappedBatch, MappedEvent, PendingBatches};
-use write_behind::event::StreamId;
 use write_behind::lane::Span;
 use write_behind::mapping::fold;
 use write_behind::sink::bisect::{Bisect, Refused};
-use write_behind::sink::checkpoint::Totals;
+use write_behind::sink::checkpoint::{Position, Totals};
 use write_behind::supervision::exit::ExitReason;
 use write_behind::table::TablePlan;
 
@@ -23,7 +22,8 @@ pub struct Writer {
     pub mailbox: VecDeque<MappedBatch>,
     lane: usize,
     lanes: usize,
-    owner: String,
+    /// The lane's totals before the work at hand.
+    totals: Totals,
     pending: PendingBatches,
     work: Option<Work>,
     /// Credits of all batches it has taken and not committed.
@@ -36,6 +36,8 @@ pub struct Writer {
 /// A batch that is being committed.
 struct Work {
     batch: MappedBatch,
+    /// What of it is committed.
+    committed: Totals,
     /// What is left of it, the next part last.
     todo: Vec<Link>,
     phase: Phase,
@@ -91,13 +93,13 @@ impl From<ExitReason> for Failure {
 }
 
 impl Writer {
-    pub fn new((lane, lanes): (usize, usize), owner: &str, position: StreamId, settings: &Settings) -> Self {
+    pub fn new((lane, lanes): (usize, usize), position: &Position, settings: &Settings) -> Self {
         Writer {
             mailbox: VecDeque::new(),
             lane,
             lanes,
-            owner: owner.to_owned(),
-            pending: PendingBatches::new(position),
+            totals: position.totals,
+            pending: PendingBatches::new(position.last_id),
             work: None,
             credits: 0,
             transaction_events_max: settings.transaction_events_max,
@@ -134,6 +136,7 @@ impl Writer {
             }
             Ok(Progress::Done) => {
                 work.drop_connection(world);
+                self.totals = self.totals.plus(work.committed);
                 let MappedBatch { span, credits, .. } = work.batch;
                 self.credits -= credits;
                 self.take_next();
@@ -174,6 +177,7 @@ impl Writer {
         self.work = self.pending.take(self.transaction_events_max).map(|batch| Work {
             todo: vec![Link { span: batch.span, events: 0..batch.events.len(), skipped: batch.skipped as u64 }],
             batch,
+            committed: Totals::default(),
             phase: Phase::Begin(How::AtOnce),
             transaction: None,
             in_doubt: false,
@@ -200,7 +204,7 @@ impl Writer {
                     How::WithSavepoints => Totals::default(),
                     How::AllDead => link.totals(link.events.len()),
                 };
-                match world.database.advance(transaction, self.held(link.span, totals)) {
+                match world.database.advance(transaction, self.held(work, link.span, totals)) {
                     Advanced::Waits => return Ok(Progress::Waits),
                     Advanced::Done => work.phase = Phase::Write(how),
                     // A transaction of ours whose answer was lost may have ended only after it was looked for.
@@ -225,7 +229,10 @@ impl Writer {
                 let transaction = work.transaction.take().expect("a transaction to commit");
                 work.todo.pop();
                 match world.database.commit(transaction, &world.stream) {
-                    Ok(()) => work.phase = Phase::Begin(How::AtOnce),
+                    Ok(totals) => {
+                        work.committed = work.committed.plus(totals);
+                        work.phase = Phase::Begin(How::AtOnce);
+                    }
                     Err(database::Refused) if how == How::AtOnce => {
                         work.todo.push(link);
                         work.phase = Phase::Begin(How::WithSavepoints);
@@ -249,17 +256,19 @@ impl Writer {
         Ok(Progress::Step)
     }
 
-    fn held(&self, span: Span, totals: Totals) -> Held {
-        Held { lane: self.lane, lanes: self.lanes, owner: self.owner.clone(), span, totals }
+    fn held(&self, work: &Work, span: Span, totals: Totals) -> Held {
+        let before = self.totals.plus(work.committed);
+        Held { lane: self.lane, lanes: self.lanes, before, span, totals }
     }
 
     /// Whether the checkpoint says that an earlier try was committed.
-    fn settle(&self, work: &Work, world: &mut World) -> Result<bool, ExitReason> {
+    fn settle(&self, work: &mut Work, world: &mut World) -> Result<bool, ExitReason> {
         let positions = &world.database.state.checkpoint;
         let same_lanes = positions.len() == self.lanes;
-        match positions.get(self.lane).filter(|_| same_lanes).map(|position| position.last_id) {
-            Some(id) if id == work.batch.span.after => Ok(false),
-            Some(id) if id == work.batch.span.upto => {
+        match positions.get(self.lane).filter(|_| same_lanes) {
+            Some(position) if position.last_id == work.batch.span.after => Ok(false),
+            Some(position) if position.last_id == work.batch.span.upto => {
+                work.committed = position.totals.since(self.totals);
                 world.count("found committed");
                 Ok(true)
             }
@@ -322,7 +331,7 @@ impl Writer {
         let totals = link.totals(dead.len());
         world.database.note(transaction, numbers(events, applied), numbers(events, dead.iter().copied()));
         let at_end = Span { after: link.span.upto, upto: link.span.upto };
-        let advanced = world.database.advance(transaction, self.held(at_end, totals));
+        let advanced = world.database.advance(transaction, self.held(work, at_end, totals));
         assert_eq!(advanced, Advanced::Done, "the row is held");
         work.phase = Phase::Commit(How::WithSavepoints);
     }

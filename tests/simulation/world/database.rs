@@ -50,7 +50,8 @@ pub struct Open {
 pub struct Held {
     pub lane: usize,
     pub lanes: usize,
-    pub owner: String,
+    /// What the lane's totals are taken to be before.
+    pub before: Totals,
     pub span: Span,
     pub totals: Totals,
 }
@@ -106,7 +107,7 @@ impl Database {
         self.open.get_mut(&transaction).expect("an open transaction")
     }
 
-    /// Moves the checkpoint of a lane, if it stands where the span begins and the number of lanes is the same.
+    /// Moves the checkpoint of a lane, if it stands where the span begins, with the same totals and number of lanes.
     pub fn advance(&mut self, transaction: Transaction, to: Held) -> Advanced {
         let other = |(number, open): (&Transaction, &Open)| {
             *number != transaction && open.held.as_ref().is_some_and(|held| held.lane == to.lane)
@@ -114,7 +115,9 @@ impl Database {
         if self.open.iter().any(other) {
             return Advanced::Waits;
         }
-        let stands = self.state.checkpoint.get(to.lane).map(|position| position.last_id);
+        let stands = self.state.checkpoint.get(to.lane).is_some_and(|position| {
+            position.last_id == to.span.after && position.totals.events() == to.before.events()
+        });
         let same_lanes = self.state.checkpoint.len() == to.lanes;
         let open = self.open.get_mut(&transaction).expect("an open transaction");
         match &mut open.held {
@@ -122,7 +125,7 @@ impl Database {
                 held.span.upto = to.span.upto;
                 held.totals = held.totals.plus(to.totals);
             }
-            None if same_lanes && stands == Some(to.span.after) => open.held = Some(to),
+            None if same_lanes && stands => open.held = Some(to),
             _ => return Advanced::Moved,
         }
         Advanced::Done
@@ -165,7 +168,7 @@ impl Database {
         self.open.remove(&transaction);
     }
 
-    pub fn commit(&mut self, transaction: Transaction, stream: &Stream) -> Result<(), Refused> {
+    pub fn commit(&mut self, transaction: Transaction, stream: &Stream) -> Result<Totals, Refused> {
         let open = self.open.remove(&transaction).expect("an open transaction");
         if open.writes.iter().any(|(_, row)| is_bad_at_commit(row)) {
             return Err(Refused);
@@ -176,7 +179,6 @@ impl Database {
             let position = &mut state.checkpoint[held.lane];
             position.last_id = held.span.upto;
             position.totals = position.totals.plus(held.totals);
-            position.owner.clone_from(&held.owner);
         }
         for (kind, row) in &open.writes {
             state.write(*kind, row);
@@ -184,7 +186,7 @@ impl Database {
         let outcomes = open.applied.iter().map(|n| (*n, Outcome::Applied));
         state.outcomes.extend(outcomes.chain(open.dead.iter().map(|n| (*n, Outcome::DeadLetter))));
         invariants::committed(&before, &open, &self.state, stream);
-        Ok(())
+        Ok(open.held.map(|held| held.totals).unwrap_or_default())
     }
 
     /// The connection of a transaction is gone. The server hears of it later, perhaps after a `COMMIT` that was sent.

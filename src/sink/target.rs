@@ -27,7 +27,7 @@ impl Target {
     pub async fn connect(settings: &RdbmsSettings) -> Result<Target, SqlError> {
         // Writers hold connections of their own; the pool serves the checkpoints, the catalogue and the tools.
         const POOL_CONNECTIONS_MAX: u32 = 4;
-        let busy_timeout = settings.statement_timeout;
+        let (patience, busy_timeout) = (settings.connect_timeout, settings.statement_timeout);
         let mut options = ConnectOptions::new(settings.connection_url().expose());
         options
             .max_connections(POOL_CONNECTIONS_MAX)
@@ -37,8 +37,16 @@ impl Target {
             .connect_lazy(true)
             .sqlx_logging(false)
             // Waiting for a database that is away is told by whoever waits, with the reason.
-            .map_sqlx_postgres_pool_opts(|options| options.acquire_slow_level(log::LevelFilter::Off))
-            .map_sqlx_mysql_pool_opts(|options| options.acquire_slow_level(log::LevelFilter::Off))
+            .map_sqlx_postgres_pool_opts(move |options| {
+                options
+                    .acquire_slow_level(log::LevelFilter::Off)
+                    .after_release(move |connection, _| Box::pin(still_answers(connection, patience)))
+            })
+            .map_sqlx_mysql_pool_opts(move |options| {
+                options
+                    .acquire_slow_level(log::LevelFilter::Off)
+                    .after_release(move |connection, _| Box::pin(still_answers(connection, patience)))
+            })
             .map_sqlx_sqlite_pool_opts(|options| options.acquire_slow_level(log::LevelFilter::Off))
             .map_sqlx_sqlite_opts(move |options| {
                 // FULL: a commit that was reported survives a power cut, as on the servers.
@@ -134,4 +142,12 @@ impl Target {
             ))),
         }
     }
+}
+
+/// Whether a connection that goes back to the pool is still in step. The pool asks that itself, but without a limit: a
+/// connection whose query was given up because nothing comes any more would keep its place in the pool for ever.
+async fn still_answers(connection: &mut impl sqlx::Connection, limit: Duration) -> Result<bool, sqlx::Error> {
+    let answer = tokio::time::timeout(limit, connection.ping()).await;
+    // An error closes it at once, without a word to the server that would have to be answered.
+    answer.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
 }

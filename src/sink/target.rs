@@ -6,8 +6,8 @@ use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, ConnectOptions as _};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
 
-use super::mysql::MySqlSession;
-use super::postgres::PostgresSession;
+use super::mysql::{self, MySqlSession};
+use super::postgres::{self, PostgresSession};
 use super::sqlite::SqliteSession;
 use super::{ErrorClass, Session, SqlError};
 use crate::settings::{RdbmsKind, RdbmsSettings};
@@ -27,7 +27,7 @@ impl Target {
     pub async fn connect(settings: &RdbmsSettings) -> Result<Target, SqlError> {
         // Writers hold connections of their own; the pool serves the checkpoints, the catalogue and the tools.
         const POOL_CONNECTIONS_MAX: u32 = 4;
-        let (patience, busy_timeout) = (settings.connect_timeout, settings.statement_timeout);
+        let (patience, limit) = (settings.connect_timeout, settings.statement_timeout);
         let mut options = ConnectOptions::new(settings.connection_url().expose());
         options
             .max_connections(POOL_CONNECTIONS_MAX)
@@ -40,11 +40,13 @@ impl Target {
             .map_sqlx_postgres_pool_opts(move |options| {
                 options
                     .acquire_slow_level(log::LevelFilter::Off)
+                    .after_connect(move |connection, _| Box::pin(postgres::set_limits(connection, limit)))
                     .after_release(move |connection, _| Box::pin(still_answers(connection, patience)))
             })
             .map_sqlx_mysql_pool_opts(move |options| {
                 options
                     .acquire_slow_level(log::LevelFilter::Off)
+                    .after_connect(move |connection, _| Box::pin(mysql::set_limits(connection, limit)))
                     .after_release(move |connection, _| Box::pin(still_answers(connection, patience)))
             })
             .map_sqlx_sqlite_pool_opts(|options| options.acquire_slow_level(log::LevelFilter::Off))
@@ -53,7 +55,7 @@ impl Target {
                 options
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)
-                    .busy_timeout(busy_timeout)
+                    .busy_timeout(limit)
                     .foreign_keys(true)
             });
         let db = Database::connect(options).await?;

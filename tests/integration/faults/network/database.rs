@@ -84,7 +84,7 @@ async fn delays(kind: Kind) {
     let mut line = Line::new(kind, Before::Database).await;
     let pipeline = line.start(&line.config(Before::Database, ["", HASTY, IMPATIENT, SMALL_BATCHES])).await;
     line.proxy.delay(Duration::from_millis(5));
-    line.work_until_harmed(sized(200, 2_000)).await;
+    line.work_until_harmed(sized(200, 1_000)).await;
     let (times, log) = (line.proxy.harmed(), pipeline.stderr());
     let events = line.finish(pipeline).await;
     assert!(!log.contains("trying again") && !log.contains("stream failed"), "late is not lost: {log}");

@@ -78,7 +78,7 @@ async fn a_slow_way_to_redis_disturbs_nothing() {
     let mut line = Line::new(Kind::Sqlite, Before::Redis).await;
     let pipeline = line.start(&line.config(Before::Redis, ["", HASTY, IMPATIENT, SMALL_BATCHES])).await;
     line.proxy.delay(Duration::from_millis(5));
-    line.work_until_harmed(sized(100, 1_000)).await;
+    line.work_until_harmed(sized(100, 500)).await;
     let (times, log) = (line.proxy.harmed(), pipeline.stderr());
     let events = line.finish(pipeline).await;
     assert!(!log.contains("stream failed"), "late is not lost: {log}");

@@ -185,38 +185,53 @@ struct Connection {
 }
 
 impl Connection {
-    /// Carries bytes both ways until one side closes or harm is done. While nothing may pass, nothing is read either:
-    /// what was sent waits in the kernel, and arrives later, also from a client that has closed in the meantime.
-    async fn carry(mut self, mut client: TcpStream) {
+    /// Carries bytes both ways until one side closes or harm is done, which is `None`. While nothing may pass, nothing is
+    /// read either: what was sent waits in the kernel, and arrives later, also from a client that has closed meanwhile.
+    async fn carry(mut self, mut client: TcpStream) -> Option<()> {
         let mut weather = self.shared.weather.subscribe();
         let server_port = weather.borrow().server_port;
-        let Ok(mut server) = TcpStream::connect(("127.0.0.1", server_port)).await else { return };
+        let mut server = TcpStream::connect(("127.0.0.1", server_port)).await.ok()?;
         // A packet that is on its way need not wait for the next one.
         for socket in [&client, &server] {
             socket.set_nodelay(true).expect("an option of every socket");
         }
         let (mut from_client, mut from_server) = (vec![0; 1 << 16], vec![0; 1 << 16]);
         loop {
+            self.clear(&mut weather).await?;
+            // What is read is passed on only if nothing has been said against it since: from the moment that `stall`
+            // returns, nothing passes that is sent after it.
+            tokio::select! {
+                _ = weather.changed() => {}
+                read = client.read(&mut from_client) => {
+                    let length = read.ok().filter(|length| *length > 0)?;
+                    let delay = self.clear(&mut weather).await?;
+                    self.wait(delay).await;
+                    self.pass_request(&from_client[..length], &mut server).await?;
+                }
+                read = server.read(&mut from_server) => {
+                    let length = read.ok().filter(|length| *length > 0)?;
+                    let delay = self.clear(&mut weather).await?;
+                    self.wait(delay).await;
+                    self.pass_answer(&from_server[..length], &mut client).await?;
+                }
+            }
+        }
+    }
+
+    /// Waits until something may pass, and answers how late it is; `None` if the connection is cut.
+    async fn clear(&self, weather: &mut watch::Receiver<Weather>) -> Option<Duration> {
+        loop {
             let now = *weather.borrow_and_update();
             if self.number < now.cut_below {
-                return;
+                return None;
             }
             if self.number < now.swallowed_below {
                 return std::future::pending().await;
             }
-            tokio::select! {
-                changed = weather.changed() => if changed.is_err() { return },
-                read = client.read(&mut from_client), if !now.stalled => {
-                    let Ok(length @ 1..) = read else { return };
-                    self.wait(now.delay).await;
-                    if self.pass_request(&from_client[..length], &mut server).await.is_none() { return }
-                }
-                read = server.read(&mut from_server), if !now.stalled => {
-                    let Ok(length @ 1..) = read else { return };
-                    self.wait(now.delay).await;
-                    if self.pass_answer(&from_server[..length], &mut client).await.is_none() { return }
-                }
+            if !now.stalled {
+                return Some(now.delay);
             }
+            weather.changed().await.ok()?;
         }
     }
 

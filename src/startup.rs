@@ -251,9 +251,16 @@ impl<'a> Patience<'a> {
         let timeout = self.settings.app.startup_timeout.as_secs_f64();
         let mut said = None;
         loop {
-            let error = match connect().await {
-                Err(PipelineError::Unavailable(error)) => error,
-                outcome => return outcome,
+            // One that is silent is away too. Nobody watches over the start, and not every step has a limit of its own.
+            let limit = self.settings.supervisor.hang_timeout;
+            let error = match tokio::time::timeout(limit, connect()).await {
+                Ok(Err(PipelineError::Unavailable(error))) => error,
+                Ok(outcome) => return outcome,
+                Err(_) => format!(
+                    "{} gives no answer within {} s (supervisor.hang_timeout_sec)",
+                    awaited.name,
+                    limit.as_secs_f64()
+                ),
             };
             let wait = waits.next().unwrap_or(MOST);
             let left = self.deadline.saturating_duration_since(Instant::now());

@@ -14,7 +14,7 @@ use super::metrics::MetricsActor;
 use crate::batch::{MappedBatch, MappedEvent, PendingBatches};
 use crate::settings::RdbmsSettings;
 use crate::sink::checkpoint::{self, Position, Totals};
-use crate::sink::{Applied, Applier, ApplyError, ErrorClass, LaneIdentity, SqlError, Target};
+use crate::sink::{Applied, Applier, ApplyError, ErrorClass, LaneIdentity, SqlError, Target, within};
 use crate::supervision::exit::{ExitReason, LastWords};
 use crate::supervision::progress::Progress;
 use crate::supervision::retry::Retry;
@@ -286,7 +286,10 @@ impl Task {
 
     /// Reads the checkpoint back after an answer was lost: at the batch's end it is done, at its beginning it is not.
     async fn settle(&self, batch: &MappedBatch) -> Result<Option<Try>, ApplyError> {
-        let positions = checkpoint::load(self.target.db(), &self.lane.pipeline, &self.lane.stream).await?;
+        self.progress.working();
+        // The pool's connections have no limit of their own.
+        let load = checkpoint::load(self.target.db(), &self.lane.pipeline, &self.lane.stream);
+        let positions = within(self.settings.statement_timeout, load).await?;
         let same_lanes = positions.len() == self.lane.lanes as usize;
         match positions.get(self.lane.lane as usize).filter(|_| same_lanes) {
             Some(position) if position.last_id == batch.span.after => Ok(None),

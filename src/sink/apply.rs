@@ -287,7 +287,8 @@ impl Applier {
     }
 }
 
-async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
+/// The outcome of a statement, or an error if it takes longer than `limit`.
+pub async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
     tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
         let ms = limit.as_millis();
         Err(SqlError::transient(format!("a statement took longer than {ms} ms (rdbms.statement_timeout_ms)")))

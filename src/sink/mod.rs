@@ -23,7 +23,7 @@ use sea_orm::DbBackend;
 use crate::mapping::Step;
 use crate::table::Value;
 
-pub use apply::{Applied, Applier, ApplyError, LaneIdentity};
+pub use apply::{Applied, Applier, ApplyError, LaneIdentity, within};
 pub use classify::{ErrorClass, SqlError};
 pub use sql::Sql;
 pub use target::Target;

@@ -33,14 +33,25 @@ impl MySqlSession {
         const STRICT: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,\
                               ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00'";
         sqlx::raw_sql(STRICT).execute(&mut connection).await?;
-        // A lock must be given up before the writer gives up the connection, or the server would go on waiting for it.
-        let lock_wait = format!("SET SESSION innodb_lock_wait_timeout = {}", statement_timeout.as_secs().clamp(1, 50));
-        sqlx::raw_sql(AssertSqlSafe(lock_wait)).execute(&mut connection).await?;
+        set_limits(&mut connection, statement_timeout).await?;
         let packet_bytes_max: u64 =
             sqlx::query_scalar("SELECT CAST(@@max_allowed_packet AS UNSIGNED)").fetch_one(&mut connection).await?;
         let statements = ValuesStatements::new(DbBackend::MySql, &plan).into();
         Ok(MySqlSession { connection, plan, statements, packet_bytes_max: packet_bytes_max as usize })
     }
+}
+
+/// Limits what the server waits for on this connection: for a lock, which must be given up before the writer gives up the
+/// connection, or the server would go on waiting for it; and, on MariaDB, for the next statement of a transaction. A
+/// network that swallows our packets tells the server nothing, and the transaction would hold the checkpoint's row for
+/// hours. For MySQL, which knows no such limit, the second half is a comment.
+pub async fn set_limits(connection: &mut MySqlConnection, limit: Duration) -> Result<(), sqlx::Error> {
+    let lock_wait = limit.as_secs().clamp(1, 50);
+    let idle = limit.as_millis().div_ceil(1_000);
+    let sql = format!(
+        "SET SESSION innodb_lock_wait_timeout = {lock_wait} /*M!100300 , SESSION idle_transaction_timeout = {idle} */"
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
 }
 
 impl Session for MySqlSession {

@@ -28,6 +28,7 @@ impl PostgresSession {
         plan: TablePlan,
         statement_timeout: Duration,
     ) -> Result<Self, SqlError> {
+        set_limits(&mut connection, statement_timeout).await?;
         // Times are bound without a zone and mean UTC.
         let session = format!("SET TIME ZONE 'UTC'; SET statement_timeout = {}", statement_timeout.as_millis());
         sqlx::raw_sql(AssertSqlSafe(session)).execute(&mut connection).await?;
@@ -35,6 +36,13 @@ impl PostgresSession {
         let key_columns = plan.key.iter().map(|place| plan.columns[*place].clone()).collect();
         Ok(PostgresSession { connection, columns: plan.columns, key_columns, statements })
     }
+}
+
+/// Has the server end a transaction of this connection that nobody goes on with for so long. A network that swallows
+/// our packets tells the server nothing, and the transaction would hold the checkpoint's row for hours.
+pub async fn set_limits(connection: &mut PgConnection, limit: Duration) -> Result<(), sqlx::Error> {
+    let sql = format!("SET idle_in_transaction_session_timeout = {}", limit.as_millis());
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
 }
 
 impl Session for PostgresSession {

@@ -6,8 +6,8 @@ use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, ConnectOptions as _};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
 
-use super::mysql::MySqlSession;
-use super::postgres::PostgresSession;
+use super::mysql::{self, MySqlSession};
+use super::postgres::{self, PostgresSession};
 use super::sqlite::SqliteSession;
 use super::{ErrorClass, Session, SqlError};
 use crate::settings::{RdbmsKind, RdbmsSettings};
@@ -27,7 +27,7 @@ impl Target {
     pub async fn connect(settings: &RdbmsSettings) -> Result<Target, SqlError> {
         // Writers hold connections of their own; the pool serves the checkpoints, the catalogue and the tools.
         const POOL_CONNECTIONS_MAX: u32 = 4;
-        let busy_timeout = settings.statement_timeout;
+        let (patience, limit) = (settings.connect_timeout, settings.statement_timeout);
         let mut options = ConnectOptions::new(settings.connection_url().expose());
         options
             .max_connections(POOL_CONNECTIONS_MAX)
@@ -37,15 +37,25 @@ impl Target {
             .connect_lazy(true)
             .sqlx_logging(false)
             // Waiting for a database that is away is told by whoever waits, with the reason.
-            .map_sqlx_postgres_pool_opts(|options| options.acquire_slow_level(log::LevelFilter::Off))
-            .map_sqlx_mysql_pool_opts(|options| options.acquire_slow_level(log::LevelFilter::Off))
+            .map_sqlx_postgres_pool_opts(move |options| {
+                options
+                    .acquire_slow_level(log::LevelFilter::Off)
+                    .after_connect(move |connection, _| Box::pin(postgres::set_limits(connection, limit)))
+                    .after_release(move |connection, _| Box::pin(still_answers(connection, patience)))
+            })
+            .map_sqlx_mysql_pool_opts(move |options| {
+                options
+                    .acquire_slow_level(log::LevelFilter::Off)
+                    .after_connect(move |connection, _| Box::pin(mysql::set_limits(connection, limit)))
+                    .after_release(move |connection, _| Box::pin(still_answers(connection, patience)))
+            })
             .map_sqlx_sqlite_pool_opts(|options| options.acquire_slow_level(log::LevelFilter::Off))
             .map_sqlx_sqlite_opts(move |options| {
                 // FULL: a commit that was reported survives a power cut, as on the servers.
                 options
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)
-                    .busy_timeout(busy_timeout)
+                    .busy_timeout(limit)
                     .foreign_keys(true)
             });
         let db = Database::connect(options).await?;
@@ -134,4 +144,12 @@ impl Target {
             ))),
         }
     }
+}
+
+/// Whether a connection that goes back to the pool is still in step. The pool asks that itself, but without a limit: a
+/// connection whose query was given up because nothing comes any more would keep its place in the pool for ever.
+async fn still_answers(connection: &mut impl sqlx::Connection, limit: Duration) -> Result<bool, sqlx::Error> {
+    let answer = tokio::time::timeout(limit, connection.ping()).await;
+    // An error closes it at once, without a word to the server that would have to be answered.
+    answer.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
 }

@@ -5,17 +5,14 @@ mod bad_events;
 mod cli;
 mod demo;
 mod faults;
-mod followed_back;
 mod hard_cases;
 mod harness_selftest;
 mod killed;
 mod lanes_and_owners;
-mod lost_and_restored;
 mod original_demo;
 mod reading;
 mod redis_side;
 mod rows_match_model;
-mod stream_resets;
 #[allow(dead_code, reason = "the harness offers more than each state of the tests uses")]
 mod support;
 mod thing;

@@ -5,6 +5,7 @@ mod backlog;
 mod database_killed;
 mod database_refuses;
 mod drained;
+mod followed_back;
 mod ledger;
 mod network;
 mod owners;

@@ -1,5 +1,6 @@
 //! Private Redis servers.
 
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -135,21 +136,46 @@ impl RedisServer {
         self.process().log_tail()
     }
 
+    /// Cuts so many bytes off the end of the append-only file of a server that is down, as a loss of power does.
+    pub fn cut_append_only_file(&self, bytes: u64) {
+        let folder = self.folder().join("appendonlydir");
+        let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+        let newest = files.filter_map(|file| {
+            let path = file.ok()?.path();
+            let name = path.file_name()?.to_str()?.strip_suffix(".incr.aof")?.to_owned();
+            Some((name.rsplit('.').next()?.parse::<u64>().ok()?, path))
+        });
+        let (_, newest) = newest.max().expect("an append-only file");
+        let file = OpenOptions::new().write(true).open(&newest).expect("the append-only file opens");
+        let length = file.metadata().expect("a length").len();
+        file.set_len(length.saturating_sub(bytes)).expect("the append-only file is cut");
+    }
+
+    /// Makes it a replica of the server on this port of 127.0.0.1, or with `None` a primary.
+    pub async fn replicate(&self, port: Option<u16>) {
+        let (host, port) =
+            port.map_or(("NO".to_owned(), "ONE".to_owned()), |port| ("127.0.0.1".into(), port.to_string()));
+        let mut connection = self.connection().await;
+        let () = redis::cmd("REPLICAOF").arg(host).arg(port).query_async(&mut connection).await.expect("REPLICAOF");
+    }
+
     /// A new connection.
     pub async fn connection(&self) -> MultiplexedConnection {
+        self.try_connection().await.unwrap_or_else(|e| panic!("cannot connect to Redis: {e}\n{}", self.log_tail()))
+    }
+
+    /// A new connection, if the server is there.
+    pub async fn try_connection(&self) -> redis::RedisResult<MultiplexedConnection> {
         let mut settings = RedisConnectionInfo::default();
         if let Some(password) = &self.command.password {
             settings = settings.set_password(password);
         }
-        let address = ("127.0.0.1", self.port).into_connection_info().expect("an address");
-        let client = Client::open(address.set_redis_settings(settings)).expect("a client");
+        let address = ("127.0.0.1", self.port).into_connection_info()?;
+        let client = Client::open(address.set_redis_settings(settings))?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .unwrap_or_else(|e| panic!("cannot connect to Redis: {e}\n{}", self.log_tail()))
+        client.get_multiplexed_async_connection_with_config(&config).await
     }
 
     fn process(&self) -> MutexGuard<'_, Process> {

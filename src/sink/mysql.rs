@@ -34,8 +34,15 @@ impl MySqlSession {
                               ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00'";
         sqlx::raw_sql(STRICT).execute(&mut connection).await?;
         // A lock must be given up before the writer gives up the connection, or the server would go on waiting for it.
-        let lock_wait = format!("SET SESSION innodb_lock_wait_timeout = {}", statement_timeout.as_secs().clamp(1, 50));
-        sqlx::raw_sql(AssertSqlSafe(lock_wait)).execute(&mut connection).await?;
+        // And a process that stands still in a transaction, or whose machine is cut off, holds its row of the
+        // checkpoint: MariaDB ends that, so that another process can take over. MySQL has no such limit; to it, this is
+        // a comment.
+        let seconds = statement_timeout.as_secs().max(1);
+        let limits = format!(
+            "SET SESSION innodb_lock_wait_timeout = {} /*M! , idle_transaction_timeout = {seconds} */",
+            seconds.min(50)
+        );
+        sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut connection).await?;
         let packet_bytes_max: u64 =
             sqlx::query_scalar("SELECT CAST(@@max_allowed_packet AS UNSIGNED)").fetch_one(&mut connection).await?;
         let statements = ValuesStatements::new(DbBackend::MySql, &plan).into();

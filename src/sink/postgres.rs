@@ -28,8 +28,12 @@ impl PostgresSession {
         plan: TablePlan,
         statement_timeout: Duration,
     ) -> Result<Self, SqlError> {
-        // Times are bound without a zone and mean UTC.
-        let session = format!("SET TIME ZONE 'UTC'; SET statement_timeout = {}", statement_timeout.as_millis());
+        // Times are bound without a zone and mean UTC. A process that stands still in a transaction, or whose machine is
+        // cut off, holds its row of the checkpoint: the server must end that, or no other process could take over.
+        let ms = statement_timeout.as_millis();
+        let session = format!(
+            "SET TIME ZONE 'UTC'; SET statement_timeout = {ms}; SET idle_in_transaction_session_timeout = {ms}"
+        );
         sqlx::raw_sql(AssertSqlSafe(session)).execute(&mut connection).await?;
         let statements = Statements::new(&plan);
         let key_columns = plan.key.iter().map(|place| plan.columns[*place].clone()).collect();

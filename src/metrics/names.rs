@@ -15,6 +15,11 @@ pub fn redis_lost(entity: &str) -> String {
     format!("metrics:{entity}:redis:lost")
 }
 
+/// How far the log streams have told, by lane: stream ids, separated by blanks. No counter, but set with them.
+pub fn rdbms_told(entity: &str) -> String {
+    format!("metrics:{entity}:rdbms:told")
+}
+
 /// Events applied to the database.
 pub fn rdbms_success(entity: &str) -> String {
     format!("metrics:{entity}:rdbms:success")

@@ -11,10 +11,10 @@ use slog::{Logger, warn};
 
 use super::messages::{BatchCommitted, DeadLetters, EntriesLost, Flush, StreamEnded, StreamOpened};
 use crate::metrics::log_entry::{LogEntry, LogSubject};
-use crate::metrics::publication::{CatchUp, Counter, Places, Publication, ReadBack};
+use crate::metrics::publication::{CatchUp, Counter, Places, Publication, Reached, ReadBack};
 use crate::metrics::stats::Stats;
 use crate::settings::{MetricsSettings, StreamSettings};
-use crate::sink::checkpoint::Totals;
+use crate::sink::checkpoint::Position;
 use crate::stream::connection::RedisConnection;
 
 /// What the actor needs to begin.
@@ -51,7 +51,7 @@ pub struct MetricsActor {
 struct StreamCounters {
     subject: LogSubject,
     /// By lane. Their sum is what the counters say.
-    lanes: Vec<Totals>,
+    lanes: Vec<Position>,
     /// Whether `lanes` are what the checkpoints say. Otherwise they are read before anything is told.
     known: bool,
     catch_up: Option<CatchUp>,
@@ -62,8 +62,8 @@ struct StreamCounters {
 }
 
 impl StreamCounters {
-    fn totals(&self) -> Totals {
-        Totals::sum(&self.lanes)
+    fn reached(&self) -> Reached {
+        Reached::of(&self.lanes)
     }
 }
 
@@ -116,8 +116,8 @@ impl MetricsActor {
             if stream.changed || refresh_due {
                 counters.push(Counter {
                     subject: stream.subject.clone(),
-                    totals: stream.totals(),
-                    lanes: Vec::new(),
+                    reached: stream.reached(),
+                    positions: Vec::new(),
                     catch_up: stream.catch_up.take(),
                     lost: std::mem::take(&mut stream.lost),
                     refresh: refresh_due || !stream.known,
@@ -144,13 +144,13 @@ impl MetricsActor {
         self.connection = publication.connection;
         for counter in publication.counters {
             let Some(stream) = self.streams.get_mut(&counter.subject.entity) else { continue };
-            if counter.refresh && !stream.changed && !counter.lanes.is_empty() {
-                stream.lanes = counter.lanes;
+            if counter.refresh && !stream.changed && !counter.positions.is_empty() {
+                stream.lanes = counter.positions;
                 stream.known = true;
             }
             if failure.is_some() {
                 stream.changed = true;
-                stream.catch_up = stream.catch_up.or(counter.catch_up);
+                stream.catch_up = stream.catch_up.take().or(counter.catch_up);
                 stream.lost += counter.lost;
             }
         }
@@ -200,7 +200,7 @@ impl Supervised for MetricsActor {
         self.log_entries.clear();
         self.read_back.clear();
         for stream in self.streams.values_mut().filter(|stream| stream.known) {
-            stream.catch_up = Some(CatchUp { told: None, committed: stream.totals() });
+            stream.catch_up = Some(CatchUp { told: None, committed: stream.reached() });
             stream.known = false;
             stream.changed = true;
         }
@@ -213,15 +213,13 @@ impl Handler<StreamOpened> for MetricsActor {
     fn handle(&mut self, message: StreamOpened, _: &mut Context<Self>) {
         fail_point!("metrics::stream_opened");
         let Some(stream) = self.streams.get_mut(&message.entity) else { return };
-        let lanes: Vec<Totals> = message.positions.iter().map(|position| position.totals).collect();
-        let committed = Totals::sum(&lanes);
         // An earlier catch-up that is still due begins where it would have begun.
-        let told = match stream.catch_up {
+        let told = match stream.catch_up.take() {
             Some(due) => due.told,
-            None => stream.known.then(|| stream.totals()),
+            None => stream.known.then(|| stream.reached()),
         };
-        stream.catch_up = Some(CatchUp { told, committed });
-        stream.lanes = lanes;
+        stream.catch_up = Some(CatchUp { told, committed: Reached::of(&message.positions) });
+        stream.lanes = message.positions;
         stream.known = true;
         stream.changed = true;
     }
@@ -258,7 +256,10 @@ impl Handler<BatchCommitted> for MetricsActor {
         let Some(stream) = self.streams.get_mut(&entity) else { return };
         match stream.lanes.get_mut(lane as usize) {
             // A refresh may have read them already, with more in them than this message knows of.
-            Some(of_lane) => *of_lane = of_lane.max(lane_totals),
+            Some(of_lane) => {
+                of_lane.totals = of_lane.totals.max(lane_totals);
+                of_lane.last_id = of_lane.last_id.max(span.upto);
+            }
             None => stream.known = false,
         }
         stream.changed = true;

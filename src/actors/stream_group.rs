@@ -22,7 +22,7 @@ use crate::sink::checkpoint::{self, Position};
 use crate::sink::{ErrorClass, LaneIdentity, SqlError, Target};
 use crate::startup::compile_mapping;
 use crate::stream::capabilities::{Capabilities, is_replica};
-use crate::stream::connection::RedisClient;
+use crate::stream::connection::{RedisClient, RedisConnection};
 use crate::stream::reader::stream_info;
 use crate::supervision::cell;
 use crate::supervision::exit::{ExitReason, LastWords};
@@ -84,22 +84,22 @@ pub async fn prepare(
     let lanes = usable_lanes(stream, &mapping, log);
     let (app, db) = (&shared.settings.app, shared.target.db());
     let who = (app.name.as_str(), stream.stream_name.as_str(), app.instance_id.as_str());
-    // The checkpoint first: read after it, the stream's newest id cannot be below it unless the stream went back.
     let mut positions = checkpoint::load(db, who.0, who.1).await.map_err(of_database)?;
-    let info = stream_info(&mut connection, &stream.stream_name).await?;
-    let newest = StreamState::of(info).newest;
-    // What was seen is old news if another process has followed the stream back since, and read on.
-    let seen = seen.filter(|seen| furthest_of(&positions) <= seen.known);
-    let newest = seen.map_or(newest, |seen| seen.newest.min(newest));
     if positions.is_empty() {
         let start = match stream.start_id {
             StartId::After(id) => id,
-            StartId::Newest => newest,
+            StartId::Newest => newest_id(&mut connection, stream).await?,
         };
         positions = checkpoint::create(db, who, lanes, start).await.map_err(of_database)?;
         info!(log, "new checkpoint"; "start" => %start, "lanes" => lanes);
     }
+    // After the checkpoint, also after one that another process made and has moved since: so the stream's newest id
+    // cannot be below it unless the stream went back.
+    let newest = newest_id(&mut connection, stream).await?;
     let furthest = furthest_of(&positions);
+    // What was seen is old news if another process has followed the stream back since, and read on.
+    let seen = seen.filter(|seen| furthest <= seen.known);
+    let newest = seen.map_or(newest, |seen| seen.newest.min(newest));
     if newest < furthest {
         let reset = ExitReason::StreamReset(WentBack { newest, known: furthest });
         if is_replica(&mut connection).await? {
@@ -127,6 +127,11 @@ pub async fn prepare(
 
 fn furthest_of(positions: &[Position]) -> StreamId {
     positions.iter().map(|position| position.last_id).max().unwrap_or_default()
+}
+
+async fn newest_id(connection: &mut RedisConnection, stream: &StreamSettings) -> Result<StreamId, ExitReason> {
+    let info = stream_info(connection, &stream.stream_name).await?;
+    Ok(StreamState::of(info).newest)
 }
 
 /// Lanes are by document key. Where rows are keyed by something else, two lanes could meet in one row.

@@ -20,6 +20,11 @@ pub fn ended(entity: &str, reason: &str) -> String {
     format!("metrics:{entity}:ended:{reason}")
 }
 
+/// How far the log streams have told, by lane: stream ids, separated by blanks. No counter, but set with them.
+pub fn rdbms_told(entity: &str) -> String {
+    format!("metrics:{entity}:rdbms:told")
+}
+
 /// Events applied to the database.
 pub fn rdbms_success(entity: &str) -> String {
     format!("metrics:{entity}:rdbms:success")

@@ -15,7 +15,7 @@ use super::names;
 use crate::event::StreamId;
 use crate::lane::Span;
 use crate::settings::LogSettings;
-use crate::sink::checkpoint::{self, Totals};
+use crate::sink::checkpoint::{self, Position, Totals};
 use crate::sink::{SqlError, Target};
 use crate::stream::connection::{RedisClient, RedisConnection};
 
@@ -32,13 +32,36 @@ pub struct Places {
     pub log: LogSettings,
 }
 
+/// How far a stream has come, or how far that has been told.
+#[derive(Clone, Debug, Default)]
+pub struct Reached {
+    /// Events since the beginning.
+    pub totals: Totals,
+    /// By lane; empty if nobody knows.
+    pub upto: Vec<StreamId>,
+}
+
+impl Reached {
+    /// What checkpoints say.
+    pub fn of(positions: &[Position]) -> Self {
+        let totals: Vec<Totals> = positions.iter().map(|position| position.totals).collect();
+        Reached { totals: Totals::sum(&totals), upto: positions.iter().map(|position| position.last_id).collect() }
+    }
+
+    /// Where a lane stands. One beyond the last is of another number of lanes: all stood at one position in between.
+    fn of_lane(&self, lane: i32) -> StreamId {
+        let place = usize::try_from(lane).unwrap_or_default();
+        self.upto.get(place).or(self.upto.iter().max()).copied().unwrap_or_default()
+    }
+}
+
 /// What an earlier process or generation committed without telling, to be told now.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CatchUp {
-    /// What has been told; `None`: what the counters in Redis say.
-    pub told: Option<Totals>,
+    /// What has been told; `None`: what Redis says.
+    pub told: Option<Reached>,
     /// What the checkpoints say.
-    pub committed: Totals,
+    pub committed: Reached,
 }
 
 /// A commit whose answer was lost: its dead letters are read back from the database.
@@ -58,9 +81,9 @@ pub struct Counter {
     /// Of what stream.
     pub subject: LogSubject,
     /// What they are set to.
-    pub totals: Totals,
-    /// By lane, if they were read from the checkpoints.
-    pub lanes: Vec<Totals>,
+    pub reached: Reached,
+    /// What the checkpoints say, if they were read.
+    pub positions: Vec<Position>,
     /// What is to be told first.
     pub catch_up: Option<CatchUp>,
     /// Entries lost, to be added.
@@ -108,9 +131,11 @@ impl Publication {
         extra.extend(self.read_dead_letters().await.map_err(|error| error.to_string())?);
         let mut pipe = redis::pipe();
         pipe.atomic();
-        for Counter { subject, totals, lost, .. } in &self.counters {
-            pipe.set(names::rdbms_success(&subject.entity), totals.applied).ignore();
-            pipe.set(names::rdbms_fail(&subject.entity), totals.dead_lettered).ignore();
+        for Counter { subject, reached, lost, .. } in &self.counters {
+            pipe.set(names::rdbms_success(&subject.entity), reached.totals.applied).ignore();
+            pipe.set(names::rdbms_fail(&subject.entity), reached.totals.dead_lettered).ignore();
+            let upto: Vec<String> = reached.upto.iter().map(StreamId::to_string).collect();
+            pipe.set(names::rdbms_told(&subject.entity), upto.join(" ")).ignore();
             if *lost > 0 {
                 pipe.incr(names::redis_lost(&subject.entity), *lost).ignore();
             }
@@ -138,24 +163,21 @@ impl Publication {
             if counter.refresh {
                 let positions =
                     checkpoint::load(self.places.target.db(), &self.places.pipeline, &counter.subject.stream);
-                let positions = positions.await.map_err(|error| error.to_string())?;
-                counter.lanes = positions.iter().map(|position| position.totals).collect();
-                counter.totals = Totals::sum(&counter.lanes);
+                counter.positions = positions.await.map_err(|error| error.to_string())?;
+                counter.reached = Reached::of(&counter.positions);
             }
-            let Some(CatchUp { told, committed }) = counter.catch_up else { continue };
+            let Some(CatchUp { told, committed }) = &counter.catch_up else { continue };
             let told = match told {
-                Some(told) => told,
+                Some(told) => told.clone(),
                 None => told_in_redis(connection, entity).await?,
             };
-            let untold = committed.since(told);
+            let untold = committed.totals.since(told.totals);
             if untold.applied > 0 {
                 entries.push(counter.subject.caught_up(&self.places.log.success_rdbms, untold.applied));
             }
             if untold.dead_lettered > 0 {
-                // Those that came later have entries of their own.
-                let later = counter.totals.since(committed).dead_lettered;
                 let stream = &counter.subject.stream;
-                let letters = newest_dead_letters(&self.places, stream, untold.dead_lettered, later).await;
+                let letters = untold_dead_letters(&self.places, stream, &told, committed, untold.dead_lettered).await;
                 let letters = letters.map_err(|error| error.to_string())?;
                 let failed = &self.places.log.failed_rdbms;
                 entries.extend(
@@ -187,30 +209,42 @@ impl Publication {
     }
 }
 
-async fn told_in_redis(connection: &mut RedisConnection, entity: &str) -> Result<Totals, String> {
-    let keys = [names::rdbms_success(entity), names::rdbms_fail(entity)];
+async fn told_in_redis(connection: &mut RedisConnection, entity: &str) -> Result<Reached, String> {
+    let keys = [names::rdbms_success(entity), names::rdbms_fail(entity), names::rdbms_told(entity)];
     let told = redis::cmd("MGET").arg(&keys).query_async(connection).await;
-    let (applied, dead_lettered): (Option<u64>, Option<u64>) = told.map_err(|error| error.to_string())?;
-    Ok(Totals { applied: applied.unwrap_or(0), dead_lettered: dead_lettered.unwrap_or(0), skipped: 0 })
+    let (applied, dead_lettered, upto): (Option<u64>, Option<u64>, Option<String>) =
+        told.map_err(|error| error.to_string())?;
+    let totals = Totals { applied: applied.unwrap_or(0), dead_lettered: dead_lettered.unwrap_or(0), skipped: 0 };
+    let upto = upto.unwrap_or_default().split(' ').map_while(|id| id.parse().ok()).collect();
+    Ok(Reached { totals, upto })
 }
 
-/// The newest `count` dead letters of a stream besides the very last `skip`, oldest first.
-async fn newest_dead_letters(
+/// The dead letters of a stream after what was told and up to what was committed, `count` at most, oldest first. They
+/// need not be its newest: a lane that committed later may have told its own.
+async fn untold_dead_letters(
     places: &Places,
     stream: &str,
+    told: &Reached,
+    committed: &Reached,
     count: u64,
-    skip: u64,
 ) -> Result<Vec<dead_letter::Model>, SqlError> {
     /// More than anyone reads in a log stream; all of them are in the table.
     const LETTERS_MAX: u64 = 10_000;
-    let mut letters = dead_letter::Entity::find()
+    let first = told.upto.iter().min().copied().unwrap_or_default();
+    let letters = dead_letter::Entity::find()
         .filter(dead_letter::Column::Pipeline.eq(&places.pipeline))
         .filter(dead_letter::Column::Stream.eq(stream))
+        .filter(dead_letter::Column::EntryMs.gte(first.ms as i64))
         .order_by_desc(dead_letter::Column::Id)
-        .offset(skip)
-        .limit(count.min(LETTERS_MAX))
+        .limit(LETTERS_MAX)
         .all(places.target.db())
         .await?;
+    let is_untold = |letter: &dead_letter::Model| {
+        let id = letter.entry_id.parse::<StreamId>();
+        // Those beyond have entries of their own.
+        id.is_ok_and(|id| told.of_lane(letter.lane) < id && id <= committed.of_lane(letter.lane))
+    };
+    let mut letters: Vec<_> = letters.into_iter().filter(is_untold).take(count as usize).collect();
     letters.reverse();
     Ok(letters)
 }

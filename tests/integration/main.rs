@@ -7,8 +7,6 @@ mod demo;
 mod faults;
 mod hard_cases;
 mod harness_selftest;
-mod killed;
-mod lanes_and_owners;
 mod original_demo;
 mod reading;
 mod redis_side;

@@ -4,8 +4,11 @@
 mod backlog;
 mod database_killed;
 mod database_refuses;
+mod deadlocks;
+mod disk_full;
 mod drained;
 mod ledger;
+mod locks;
 mod network;
 mod owners;
 mod panics;
@@ -15,4 +18,5 @@ mod redis_killed;
 mod redis_loses;
 mod report;
 mod restored;
+mod scene;
 mod schema_changed;

@@ -33,6 +33,7 @@ pub struct Launch {
     folder: PathBuf,
     stdin: Option<PathBuf>,
     user: Option<String>,
+    mounts_of: Option<u32>,
     death_signal: &'static str,
 }
 
@@ -75,6 +76,7 @@ impl Launch {
             folder: folder::root().to_owned(),
             stdin: None,
             user: None,
+            mounts_of: None,
             death_signal: "KILL",
         }
     }
@@ -122,6 +124,12 @@ impl Launch {
         self
     }
 
+    /// Sees the file systems that this process sees, when given.
+    pub fn in_mounts_of(mut self, process: Option<u32>) -> Self {
+        self.mounts_of = process;
+        self
+    }
+
     /// Gets this signal instead of `KILL` when the test process ends.
     pub fn death_signal(mut self, signal: &'static str) -> Self {
         self.death_signal = signal;
@@ -144,7 +152,16 @@ impl Launch {
             None => Stdio::null(),
         };
 
-        let mut command = Command::new("setpriv");
+        let mut command = match self.mounts_of {
+            // They all become one another, so that the id of the process is the program's in the end.
+            Some(process) => {
+                let mut command = Command::new("nsenter");
+                command.args(["--mount", "--target", &process.to_string()]);
+                command.arg(format!("--wdns={}", self.folder.display())).args(["--", "setpriv"]);
+                command
+            }
+            None => Command::new("setpriv"),
+        };
         command.args(["--pdeathsig", self.death_signal]);
         if let Some(user) = &self.user {
             command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--init-groups"]);

@@ -10,6 +10,7 @@ use slog::{Logger, debug, info, warn};
 use super::messages::{BatchCommitted, Committed, DeadLetters, Feedback, LaneBatch};
 use super::metrics::MetricsActor;
 use crate::batch::{MappedBatch, MappedEvent, PendingBatches};
+use crate::event::StreamId;
 use crate::settings::RdbmsSettings;
 use crate::sink::checkpoint::{self, Position, Totals};
 use crate::sink::{Applied, Applier, ApplyError, ErrorClass, LaneIdentity, SqlError, Target};
@@ -30,6 +31,8 @@ pub struct RdbmsWriterStart {
     pub plan: TablePlan,
     /// Retries and limits.
     pub settings: RdbmsSettings,
+    /// How often a writer without work looks whether the checkpoint still stands where it left it.
+    pub look_interval: Duration,
     /// Told of every commit.
     pub metrics: Addr<MetricsActor>,
     /// Where to leave the reason before stopping.
@@ -45,6 +48,7 @@ pub struct RdbmsWriter {
     task: Arc<Task>,
     pending: PendingBatches,
     totals: Totals,
+    look_interval: Duration,
     /// Absent before the first batch, after an error, and while a transaction is under way.
     applier: Option<Applier>,
     busy: bool,
@@ -96,6 +100,7 @@ impl RdbmsWriter {
             task: Arc::new(task),
             pending: PendingBatches::new(start.position.last_id),
             totals: start.position.totals,
+            look_interval: start.look_interval,
             applier: None,
             busy: false,
             reader: None,
@@ -153,6 +158,23 @@ impl RdbmsWriter {
             committed_ms: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,
         });
         self.commit_next(context);
+    }
+
+    /// Reads the checkpoint of a lane without work. It moves away if the database is restored from an older copy, and
+    /// on a quiet stream no commit would find that out.
+    fn look(&mut self, context: &mut Context<Self>) {
+        if self.busy || !self.pending.is_empty() {
+            return;
+        }
+        let (task, left_at) = (self.task.clone(), self.pending.reached());
+        let found = async move { task.stands_at(left_at).await };
+        context.spawn(wrap_future(found).map(move |found, writer: &mut Self, context: &mut Context<Self>| {
+            // A commit that has begun meanwhile finds out by itself.
+            let still_idle = !writer.busy && writer.pending.reached() == left_at;
+            if still_idle && found == Some(false) {
+                writer.end(ExitReason::ChainMoved(left_at), context);
+            }
+        }));
     }
 
     /// Says that events became dead letters, with the newest as an example, at most once in a while.
@@ -282,6 +304,14 @@ impl Task {
         }
     }
 
+    /// Whether the checkpoint stands there; `None` while the database does not tell.
+    async fn stands_at(&self, left_at: StreamId) -> Option<bool> {
+        let load = checkpoint::load(self.target.db(), &self.lane.pipeline, &self.lane.stream);
+        // The pool's connections have no timeout for an answer.
+        let positions = tokio::time::timeout(self.settings.statement_timeout, load).await.ok()?.ok()?;
+        Some(positions.get(self.lane.lane as usize).is_some_and(|position| position.last_id == left_at))
+    }
+
     fn explain(&self, error: &SqlError) -> String {
         format!("writing stream `{}` to {}: {error}", self.lane.stream, self.plan.table)
     }
@@ -289,6 +319,10 @@ impl Task {
 
 impl Actor for RdbmsWriter {
     type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        context.run_interval(self.look_interval, Self::look);
+    }
 }
 
 impl Handler<Feedback<Committed>> for RdbmsWriter {

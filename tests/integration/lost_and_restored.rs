@@ -1,6 +1,5 @@
-//! The answer to a commit is lost; the database goes back in time. Rows and checkpoint go together either way.
+//! The answer to a commit is lost. Rows and checkpoint go together all the same.
 
-use std::fs;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -9,7 +8,7 @@ use crate::support::database::{Kind, TestDatabase};
 use crate::support::pipeline::PipelineProcess;
 use crate::support::proxy::CommitCutter;
 use crate::support::redis::RedisServer;
-use crate::thing::{DEADLINE, Setting, drained, reads};
+use crate::thing::{DEADLINE, drained};
 use crate::workload::{counted, done, redis_yaml};
 
 const STREAM: &str = "    document: fields\n    columns: {n: n}\n    batch_size: 100\n";
@@ -55,38 +54,4 @@ async fn answers_to_commits_are_lost_postgres() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_to_commits_are_lost_mariadb() {
     answers_to_commits_are_lost(Kind::MariaDb).await;
-}
-
-/// A backup is put back: what it lacks is applied again, as long as the stream still holds it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_goes_back_in_time_gets_the_lost_part_again() {
-    const HALF: u64 = 5_000;
-    let mut setting = Setting::new(Kind::Sqlite, RedisServer::start(), "CREATE TABLE thing (n bigint)").await;
-    add(&mut setting.connection, 0..HALF).await;
-    let pipeline = setting.start(STREAM);
-    done(&setting.database, "stream:thing", HALF, DEADLINE).await;
-    drained(pipeline).await;
-    // VACUUM INTO is SQLite's way of a backup of a database in use.
-    let file = setting.database.access().database.clone();
-    let backup = format!("{file}.backup");
-    let pipeline = setting.start(STREAM);
-    reads(&pipeline).await;
-    setting.database.execute(&format!("VACUUM INTO '{backup}'")).await;
-    add(&mut setting.connection, HALF..2 * HALF).await;
-    done(&setting.database, "stream:thing", 2 * HALF, DEADLINE).await;
-    pipeline.kill();
-    // All in one, because what is attached belongs to one connection.
-    let restore = ["thing", "write_behind_checkpoint"]
-        .map(|table| format!("DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM backup.{table};"))
-        .concat();
-    let restore = format!("ATTACH '{backup}' AS backup; BEGIN; {restore} COMMIT; DETACH backup");
-    setting.database.execute(&restore).await;
-    assert_eq!(setting.database.count("thing").await as u64, HALF);
-    let pipeline = setting.start(STREAM);
-    done(&setting.database, "stream:thing", 2 * HALF, DEADLINE).await;
-    counted(&mut setting.connection, "thing", [2 * HALF, 0], DEADLINE).await;
-    drained(pipeline).await;
-    assert_eq!(setting.database.number::<u64>("SELECT count(DISTINCT n) FROM thing").await, 2 * HALF);
-    assert_eq!(setting.database.count("thing").await as u64, 2 * HALF);
-    drop(fs::remove_file(backup));
 }

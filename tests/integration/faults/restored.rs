@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::report::{Run, sized};
-use super::scene::{DEADLINE, Scene};
+use super::scene::Scene;
 use crate::support::database::{Kind, TestDatabase};
 use crate::support::folder;
 use crate::support::server::Server;
@@ -169,6 +169,11 @@ async fn files_under_a_running_pipeline_on_mariadb() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_under_a_quiet_pipeline_on_postgres() {
     files_under_a_quiet_pipeline(Kind::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_under_a_quiet_pipeline_on_mariadb() {
+    files_under_a_quiet_pipeline(Kind::MariaDb).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -101,7 +101,9 @@ impl Scene {
 /// The settings of a run, with further lines for `rdbms`.
 pub fn config(ledger: &Ledger, redis: &RedisServer, database: &TestDatabase, rdbms: &str) -> String {
     let stream = ledger.streams_yaml(2) + "    batch_size: 250\n";
-    redis_yaml(redis.port()) + &database.settings_yaml() + HASTY + rdbms + IMPATIENT + &stream
+    // How soon a quiet stream finds out that the database was restored.
+    let metrics = "metrics: {refresh_interval_sec: 1}\n";
+    redis_yaml(redis.port()) + &database.settings_yaml() + HASTY + rdbms + IMPATIENT + metrics + &stream
 }
 
 fn last_lines(log: &str) -> String {

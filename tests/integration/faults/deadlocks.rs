@@ -58,7 +58,8 @@ async fn deadlocked(kind: Kind) {
     assert_eq!(counted, rounds, "deadlocks that the server counted");
     for key in KEYS {
         let written = database.rows(&format!("SELECT n FROM history WHERE id = '{key}' ORDER BY position")).await;
-        let written: Vec<u64> = written.iter().map(|row| row[0].as_deref().expect("a number").parse().unwrap()).collect();
+        let written: Vec<u64> =
+            written.iter().map(|row| row[0].as_deref().expect("a number").parse().unwrap()).collect();
         assert_eq!(written, (1..=rounds).collect::<Vec<_>>(), "what was written to {key}");
     }
     let touched: u64 = database.number("SELECT touched FROM pair WHERE id = 'z'").await;
@@ -142,7 +143,8 @@ async fn deadlocks(server: &Server, database: &TestDatabase) -> u64 {
             format!("SELECT deadlocks FROM pg_stat_database WHERE datname = '{}'", database.access().database)
         }
         Server::MariaDb(_) => {
-            "SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'innodb_deadlocks'".into()
+            "SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'innodb_deadlocks'"
+                .into()
         }
     };
     server.admin(&sql).trim().parse().expect("a number")

@@ -19,23 +19,29 @@ use crate::workload::counted;
 
 const FAULT: &str = "7 the database refuses";
 
-/// Events for which every database needs more space than it holds ready.
+/// Times, and events between two of them.
 fn size() -> (u64, u64) {
-    sized((2, 4_000), (6, 6_000))
+    sized((2, 1_000), (6, 5_000))
 }
 
-/// Fills the disk again and again; `words` are what the pipeline says then.
-async fn filled(run: Run, server: Option<Server>, words: &[&str]) {
+/// Fills the disk again and again, until the pipeline has said one of `words`, and the server's log `log`.
+async fn filled(run: Run, server: Option<Server>, words: &[&str], log: &str) {
     let Some(server) = server else { return };
     let (times, events) = size();
-    let mut scene = Scene::begin(server.database().await, "  statement_timeout_ms: 5000\n").await;
-    let mut ended = 0;
+    let mut scene = Scene::begin(server.database().await, "").await;
+    let (mut of_server, mut ended) = (0, 0);
     for _ in 0..times {
-        scene.add(events / 4).await;
-        let before = scene.times_said(words);
-        server.disk().fill();
-        scene.add(events - events / 4).await;
-        scene.says(words, before).await;
+        scene.add(events).await;
+        let (said, logged) = (scene.times_said(words), server.log().matches(log).count());
+        eventually(DEADLINE, "the database to need space", async || {
+            server.disk().fill();
+            scene.add(500).await;
+            match (scene.times_said(words) > said, server.log().matches(log).count() - logged) {
+                (true, found @ 1..) => Ok(of_server += found),
+                (said, found) => Err(format!("the pipeline: {said}, the server: {found} times")),
+            }
+        })
+        .await;
         server.disk().free();
         if !server.is_running() {
             ended += 1;
@@ -45,36 +51,36 @@ async fn filled(run: Run, server: Option<Server>, words: &[&str]) {
     }
     let (total, said) = (scene.produced, scene.times_said(words));
     scene.finish().await;
-    run.held(times, total, format!("{said} errors; the server gave up {ended} times"));
+    run.held(times, total, format!("{said} errors, `{log}` {of_server} times; the server gave up {ended} times"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_disk_of_the_data_of_postgres() {
     let run = Run::of(FAULT, "disk of the data full", Kind::Postgres);
     let server = PostgresServer::builder().small_data(128).start().map(Server::Postgres);
-    filled(run, server, &["[SQLSTATE 53100]"]).await;
+    filled(run, server, &["[SQLSTATE 53100]"], "could not extend file").await;
 }
 
-/// Here the server cannot say that the disk is full: it gives up, and does not come up again before there is space.
+/// Here the server cannot go on: it ends all connections, and may not come up again before there is space.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_disk_of_the_write_ahead_log_of_postgres() {
     let run = Run::of(FAULT, "disk of the write-ahead log full", Kind::Postgres);
     let small = ["-c", "min_wal_size=2MB", "-c", "max_wal_size=8MB"];
     let server = PostgresServer::builder().args(small).small_wal(32).start().map(Server::Postgres);
-    filled(run, server, &["database failed, trying again", "stream failed, restarting"]).await;
+    filled(run, server, &["database failed, trying again", "stream failed, restarting"], "PANIC").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_disk_of_mariadb() {
     let run = Run::of(FAULT, "disk full", Kind::MariaDb);
     let server = MariaDbServer::builder().small_data(128).start().map(Server::MariaDb);
-    filled(run, server, &["[error 1114]", "[error 1021]", "[error 1030]"]).await;
+    filled(run, server, &["[error 1114]", "[error 1021]"], "failed with error 28").await;
 }
 
 /// The disk is over the file's folder, and only the pipeline sees it; the harness sees what is copied back.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_disk_of_sqlite() {
-    const WORDS: &[&str] = &["database or disk is full [SQLite code 13]"];
+    const WORDS: &str = "database or disk is full [SQLite code 13]";
     let run = Run::of(FAULT, "disk full", Kind::Sqlite);
     let (times, events) = size();
     let ledger = Ledger { bad_permille: 2 };
@@ -88,28 +94,33 @@ async fn the_disk_of_sqlite() {
     let mut connection = redis.connection().await;
     let pipeline = PipelineProcess::start_on(&disk, &config(&ledger, &redis, &database, ""));
     reads(&pipeline).await;
-    let said = || WORDS.iter().map(|words| pipeline.stderr().matches(words).count()).sum::<usize>();
-    let [mut good, mut bad] = [0, 0];
-    for time in 0..times {
-        let numbers = time * events..(time + 1) * events;
+    let said = || pipeline.stderr().matches(WORDS).count();
+    let [mut produced, mut good] = [0, 0];
+    let mut add = async |events: u64| {
+        ledger.produce(&mut connection, produced..produced + events).await;
+        good += (produced..produced + events).filter(|n| !ledger.is_bad(*n)).count() as u64;
+        produced += events;
+        [good, produced - good]
+    };
+    let mut seen = redis.connection().await;
+    for _ in 0..times {
+        add(events).await;
         let before = said();
-        disk.fill();
-        ledger.produce(&mut connection, numbers.clone()).await;
         eventually(DEADLINE, "the pipeline to say that the disk is full", async || {
+            disk.fill();
+            add(500).await;
             if said() > before { Ok(()) } else { Err(pipeline.stderr()) }
         })
         .await;
         disk.free();
-        bad += numbers.clone().filter(|n| ledger.is_bad(*n)).count() as u64;
-        good += numbers.filter(|n| !ledger.is_bad(*n)).count() as u64;
-        counted(&mut connection, "ledger", [good, bad], DEADLINE).await;
+        counted(&mut seen, "ledger", add(1).await, DEADLINE).await;
     }
     let errors = said();
     assert!(!pipeline.stderr().contains("stream paused"), "taken for a mistake in the settings");
     drained(pipeline).await;
     database.while_closed(|folder| copy_files(&disk.path(), folder)).await;
-    assert_eq!(ledger.check(&database, &mut connection, DEADLINE).await, [good + bad, bad]);
-    run.held(times, good + bad, format!("{errors} errors"));
+    assert_eq!(ledger.check(&database, &mut connection, DEADLINE).await, [produced, produced - good]);
+    run.held(times, produced, format!("{errors} errors"));
 }
 
 fn copy_files(from: &Path, to: &Path) {

@@ -1,6 +1,6 @@
 //! A small disk, so that a full one is real: a file system in memory that only those processes see that are told to.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -52,9 +52,10 @@ impl SmallDisk {
         PathBuf::from(format!("/proc/{}/root", self.holder.pid())).join(folder)
     }
 
-    /// Leaves not a byte free.
+    /// Leaves not a byte free, also if it has been filled before and something was freed since.
     pub fn fill(&self) {
-        let mut filler = File::create(self.filler()).expect("the disk takes a file");
+        let filler = OpenOptions::new().create(true).append(true).open(self.filler());
+        let mut filler = filler.expect("the disk takes a file");
         for size in [1 << 20, 1 << 12] {
             loop {
                 match filler.write(&vec![0; size]) {

@@ -170,6 +170,11 @@ impl MariaDbServer {
         self.program("mariadb").args(["--user=root", database]).stdin(file).run_ok(COMMAND_DEADLINE);
     }
 
+    /// Its log since it was last started.
+    pub fn log(&self) -> String {
+        self.process().stdout()
+    }
+
     /// The last lines of its log.
     pub fn log_tail(&self) -> String {
         self.process().log_tail()

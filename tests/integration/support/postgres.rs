@@ -176,6 +176,11 @@ impl PostgresServer {
         psql.arg(file).args(["--set", "ON_ERROR_STOP=1", "--output", "/dev/null"]).run_ok(COMMAND_DEADLINE);
     }
 
+    /// Its log since it was last started.
+    pub fn log(&self) -> String {
+        self.process().stdout()
+    }
+
     /// The last lines of its log.
     pub fn log_tail(&self) -> String {
         self.process().log_tail()

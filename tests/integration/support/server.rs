@@ -52,6 +52,11 @@ impl Server {
         on!(self, server => server.disk()).expect("it was started with a disk of its own")
     }
 
+    /// Its log since it was last started.
+    pub fn log(&self) -> String {
+        on!(self, server => server.log())
+    }
+
     /// Whether it has not ended.
     pub fn is_running(&self) -> bool {
         on!(self, server => server.is_running())

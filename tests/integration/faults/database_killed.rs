@@ -40,7 +40,7 @@ impl Way {
 
 async fn taken_away(kind: Kind, way: Way) {
     let run = Run::of("2 the database goes away", way.words(), kind);
-    let (times, events) = sized((4, 1_000), (20, 3_000));
+    let (times, events) = sized((3, 1_000), (20, 2_000));
     let server = Server::start(kind);
     let mut scene = Scene::begin(server.database().await, "").await;
     let mut random = Random::new(2);

@@ -1,15 +1,22 @@
 //! The database answers, but only to refuse: it is read-only, or others have all connections.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
 use super::report::{Run, sized};
 use super::scene::{DEADLINE, Scene};
-use crate::support::database::{Client, Kind, TestDatabase};
+use crate::support::database::{Kind, TestDatabase};
 use crate::support::server::Server;
 use crate::support::wait::eventually;
 
 const FAULT: &str = "7 the database refuses";
 
 fn size() -> (u64, u64) {
-    sized((2, 1_000), (6, 5_000))
+    sized((2, 1_000), (5, 3_000))
 }
 
 async fn read_only(kind: Kind, codes: &[&str], begin: &[&str], end: &[&str]) {
@@ -52,15 +59,29 @@ async fn too_many_connections(kind: Kind, codes: &[&str], limit: &[&str]) {
     let run = Run::of(FAULT, "others hold all connections", kind);
     let (times, events) = size();
     let server = Server::start_with(kind, limit);
-    let others = server.database().await;
+    let others = Arc::new(server.database().await);
     let mut scene = Scene::begin(server.database().await, "").await;
     for _ in 0..times {
         scene.add(events / 2).await;
         let before = scene.times_said(codes);
-        let held = hold_all(&server, &others, &scene.database).await;
+        let refused = Arc::new(AtomicU64::new(0));
+        let greedy = greedy(others.clone(), refused.clone());
+        let mut seen = 0;
+        eventually(DEADLINE, "others to hold all connections", async || {
+            let refused = refused.load(Ordering::SeqCst);
+            if refused == seen {
+                return Err("there are connections left".to_owned());
+            }
+            seen = refused;
+            match server.terminate_connections(&scene.database) {
+                0 => Ok(()),
+                cut => Err(format!("{cut} connections were cut")),
+            }
+        })
+        .await;
         scene.add(events - events / 2).await;
         scene.says(codes, before + 1).await;
-        drop(held);
+        greedy.abort();
         scene.caught_up().await;
     }
     let (total, said) = (scene.produced, scene.times_said(codes));
@@ -68,20 +89,21 @@ async fn too_many_connections(kind: Kind, codes: &[&str], limit: &[&str]) {
     run.held(times, total, format!("{said} errors"));
 }
 
-/// Takes every connection that the server gives, and those of `of` from it, until it has none left.
-async fn hold_all(server: &Server, others: &TestDatabase, of: &TestDatabase) -> Vec<Client> {
-    let mut held = Vec::new();
-    eventually(DEADLINE, "others to hold all connections", async || {
-        while let Ok(client) = others.client().await {
-            held.push(client);
-        }
-        match server.terminate_connections(of) {
-            0 => Ok(()),
-            cut => Err(format!("{cut} connections were cut, {} are held", held.len())),
+/// Takes every connection that comes free, sooner than the pipeline asks for one, until it is aborted; counts how often
+/// there was none.
+fn greedy(others: Arc<TestDatabase>, refused: Arc<AtomicU64>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            match others.client().await {
+                Ok(client) => held.push(client),
+                Err(_) => {
+                    refused.fetch_add(1, Ordering::SeqCst);
+                    sleep(Duration::from_millis(10)).await;
+                }
+            }
         }
     })
-    .await;
-    held
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ const FAULT: &str = "7 the database refuses";
 
 /// Times, and events between two of them.
 fn size() -> (u64, u64) {
-    sized((2, 1_000), (6, 5_000))
+    sized((2, 1_000), (5, 3_000))
 }
 
 /// Fills the disk again and again, until the pipeline has said one of `words`, and the server's log `log`.

@@ -9,7 +9,7 @@ const RDBMS: &str = "  statement_timeout_ms: 300\n";
 
 async fn locked(kind: Kind, what: &str, lock: &str, said: &[&str]) {
     let run = Run::of("7 the database refuses", what, kind);
-    let (times, events) = sized((2, 1_000), (6, 5_000));
+    let (times, events) = sized((2, 1_000), (5, 3_000));
     let mut scene = Scene::begin(TestDatabase::new(kind).await, RDBMS).await;
     for _ in 0..times {
         scene.add(events / 2).await;

@@ -14,7 +14,7 @@ const FAULT: &str = "6 the database goes back in time";
 
 /// Times, and events between the copy and what is lost with it.
 fn size() -> (u64, u64) {
-    sized((1, 1_500), (3, 10_000))
+    sized((1, 1_500), (2, 5_000))
 }
 
 fn lost(events: u64, times: u64) -> String {

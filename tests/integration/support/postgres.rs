@@ -208,7 +208,8 @@ impl PostgresServer {
         self.client("psql", database)
             .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"])
             .args(["--command", sql])
-            .run_ok(COMMAND_DEADLINE)
+            // Those who are being refused take a place for a moment, also of the ones reserved for the superuser.
+            .run_again_after(&["too many clients", "connection slots are reserved"], COMMAND_DEADLINE)
     }
 
     /// A program of PostgreSQL's that gets in as the superuser.

@@ -25,6 +25,7 @@ const KILL_DEADLINE: Duration = Duration::from_secs(30);
 const PORT_ATTEMPTS: usize = 5;
 
 /// What to start, and how.
+#[derive(Clone)]
 pub struct Launch {
     program: PathBuf,
     args: Vec<OsString>,
@@ -187,10 +188,22 @@ impl Launch {
 
     /// Runs it to its end and returns what it wrote to standard output; panics when it fails.
     pub fn run_ok(self, deadline: Duration) -> String {
-        let command = format!("{} {:?}", self.program.display(), self.args);
-        let output = self.run(deadline);
-        assert!(output.code == Some(0), "{command} failed: {output:#?}");
-        output.stdout
+        self.run_again_after(&[], deadline)
+    }
+
+    /// The same, but starts it again for as long as it fails for one of these reasons.
+    pub fn run_again_after(self, reasons: &[&str], deadline: Duration) -> String {
+        let end = Instant::now() + deadline;
+        loop {
+            let output = self.clone().run(deadline);
+            if output.code == Some(0) {
+                return output.stdout;
+            }
+            let passes = reasons.iter().any(|reason| output.stderr.contains(reason));
+            let command = format!("{} {:?}", self.program.display(), self.args);
+            assert!(passes && Instant::now() < end, "{command} failed: {output:#?}");
+            thread::sleep(POLL);
+        }
     }
 }
 

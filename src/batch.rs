@@ -81,6 +81,11 @@ impl PendingBatches {
         Some(taken)
     }
 
+    /// Where the lane stands once all that has been queued is committed.
+    pub fn reached(&self) -> StreamId {
+        self.reached
+    }
+
     /// Whether nothing has queued.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()

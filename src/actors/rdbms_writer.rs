@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::messages::{BatchCommitted, Committed, DeadLetters, Feedback, LaneBatch};
 use super::metrics::MetricsActor;
 use crate::batch::{MappedBatch, MappedEvent, PendingBatches};
+use crate::event::StreamId;
 use crate::settings::RdbmsSettings;
 use crate::sink::checkpoint::{self, Position, Totals};
 use crate::sink::{Applied, Applier, ApplyError, ErrorClass, LaneIdentity, SqlError, Target, within};
@@ -32,6 +33,8 @@ pub struct RdbmsWriterStart {
     pub plan: TablePlan,
     /// Retries and limits.
     pub settings: RdbmsSettings,
+    /// How often a writer without work looks whether the checkpoint still stands where it left it.
+    pub look_interval: Duration,
     /// Told of every commit.
     pub metrics: Addr<MetricsActor>,
     /// Where to leave the reason before stopping.
@@ -49,6 +52,7 @@ pub struct RdbmsWriter {
     task: Arc<Task>,
     pending: PendingBatches,
     totals: Totals,
+    look_interval: Duration,
     /// Absent before the first batch, after an error, and while a transaction is under way.
     applier: Option<Applier>,
     busy: bool,
@@ -102,6 +106,7 @@ impl RdbmsWriter {
             task: Arc::new(task),
             pending: PendingBatches::new(start.position.last_id),
             totals: start.position.totals,
+            look_interval: start.look_interval,
             applier: None,
             busy: false,
             reader: None,
@@ -160,6 +165,23 @@ impl RdbmsWriter {
             committed_ms: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,
         });
         self.commit_next(context);
+    }
+
+    /// Reads the checkpoint of a lane without work. It moves away if the database is restored from an older copy, and
+    /// on a quiet stream no commit would find that out.
+    fn look(&mut self, context: &mut Context<Self>) {
+        if self.busy || !self.pending.is_empty() {
+            return;
+        }
+        let (task, left_at) = (self.task.clone(), self.pending.reached());
+        let found = async move { task.stands_at(left_at).await };
+        context.spawn(wrap_future(found).map(move |found, writer: &mut Self, context: &mut Context<Self>| {
+            // A commit that has begun meanwhile finds out by itself.
+            let still_idle = !writer.busy && writer.pending.reached() == left_at;
+            if still_idle && found == Some(false) {
+                writer.end(ExitReason::ChainMoved(left_at), context);
+            }
+        }));
     }
 
     /// Says that events became dead letters, with the newest as an example, at most once in a while.
@@ -287,9 +309,7 @@ impl Task {
     /// Reads the checkpoint back after an answer was lost: at the batch's end it is done, at its beginning it is not.
     async fn settle(&self, batch: &MappedBatch) -> Result<Option<Try>, ApplyError> {
         self.progress.working();
-        // The pool's connections have no limit of their own.
-        let load = checkpoint::load(self.target.db(), &self.lane.pipeline, &self.lane.stream);
-        let positions = within(self.settings.statement_timeout, load).await?;
+        let positions = self.positions().await?;
         let same_lanes = positions.len() == self.lane.lanes as usize;
         match positions.get(self.lane.lane as usize).filter(|_| same_lanes) {
             Some(position) if position.last_id == batch.span.after => Ok(None),
@@ -305,6 +325,18 @@ impl Task {
         tokio::time::timeout(wait, draining.wait_for(|draining| *draining)).await.is_ok()
     }
 
+    /// Whether the checkpoint stands there; `None` while the database does not tell.
+    async fn stands_at(&self, left_at: StreamId) -> Option<bool> {
+        let positions = self.positions().await.ok()?;
+        Some(positions.get(self.lane.lane as usize).is_some_and(|position| position.last_id == left_at))
+    }
+
+    async fn positions(&self) -> Result<Vec<Position>, SqlError> {
+        // The pool's connections have no limit of their own.
+        let load = checkpoint::load(self.target.db(), &self.lane.pipeline, &self.lane.stream);
+        within(self.settings.statement_timeout, load).await
+    }
+
     fn explain(&self, error: &SqlError) -> String {
         format!("writing stream `{}` to {}: {error}", self.lane.stream, self.plan.table.name)
     }
@@ -313,8 +345,9 @@ impl Task {
 impl Actor for RdbmsWriter {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Context<Self>) {
+    fn started(&mut self, context: &mut Context<Self>) {
         fail_point!("rdbms_writer::started");
+        context.run_interval(self.look_interval, Self::look);
     }
 }
 

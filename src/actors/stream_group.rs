@@ -259,6 +259,7 @@ impl Builder<'_> {
             target: self.shared.target.clone(),
             plan: mapping.plan(),
             settings: settings.rdbms.clone(),
+            look_interval: settings.metrics.refresh_interval,
             metrics: self.shared.metrics.clone(),
             last_words: last_words.clone(),
             progress: self.watch(&name),

@@ -22,7 +22,7 @@ pub enum ExitReason {
     Hung,
     /// A batch did not continue where its lane stands.
     ChainGap(ChainGap),
-    /// Another process moved the checkpoint away from this position.
+    /// Another process moved the checkpoint away from this position, or the database was restored from a backup.
     ChainMoved(StreamId),
     /// The table is not the one that the mapping was compiled for.
     TableAltered(String),
@@ -82,7 +82,11 @@ impl fmt::Display for ExitReason {
             ExitReason::Hung => f.write_str("no progress for longer than supervisor.hang_timeout_sec"),
             ExitReason::ChainGap(gap) => gap.fmt(f),
             ExitReason::ChainMoved(after) => {
-                write!(f, "another process moved the checkpoint from {after}; going on from where it stands now")
+                write!(
+                    f,
+                    "another process moved the checkpoint from {after}, or the database was restored; going on from \
+                     where it stands now"
+                )
             }
             ExitReason::TableAltered(table) => {
                 write!(

@@ -4,9 +4,12 @@
 mod backlog;
 mod database_killed;
 mod database_refuses;
+mod deadlocks;
+mod disk_full;
 mod drained;
 mod followed_back;
 mod ledger;
+mod locks;
 mod network;
 mod owners;
 #[cfg(feature = "failpoints")]
@@ -17,6 +20,7 @@ mod redis_killed;
 mod redis_loses;
 mod report;
 mod restored;
+mod scene;
 mod schema_changed;
 
 #[cfg(not(feature = "failpoints"))]

@@ -1,12 +1,13 @@
 //! One fresh database of each kind, and a look into it that does not go through the pipeline's own code.
 
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
-use sea_orm::sqlx::{self, AssertSqlSafe, Row};
+use sea_orm::sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
+use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Row};
 use sea_orm::{DatabaseConnection, SqlxMySqlConnector, SqlxPostgresConnector, SqlxSqliteConnector};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -117,13 +118,19 @@ impl TestDatabase {
     async fn on_sqlite() -> Self {
         let folder = folder::temporary("sqlite");
         let file = folder.path().join("test.db");
-        // The journal mode is the pipeline's to choose.
-        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true).busy_timeout(PATIENCE);
-        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
-        let pool = pool.connect_with(options).await.expect("SQLite opens the file");
+        let pool = Pool::Sqlite(sqlite(&file).await);
         let database = file.to_string_lossy().into_owned();
         let access = Access { port: 0, database, user: String::new(), password: String::new() };
-        Self { kind: Kind::Sqlite, access, pool: Pool::Sqlite(pool), _folder: Some(folder) }
+        Self { kind: Kind::Sqlite, access, pool, _folder: Some(folder) }
+    }
+
+    /// Lets `change` have the folder of an SQLite database to itself: the harness has nothing open meanwhile.
+    pub async fn while_closed(&mut self, change: impl FnOnce(&Path)) {
+        let Pool::Sqlite(pool) = &self.pool else { panic!("only a file can be closed") };
+        pool.close().await;
+        let file = Path::new(&self.access.database);
+        change(file.parent().expect("a file is in a folder"));
+        self.pool = Pool::Sqlite(sqlite(file).await);
     }
 
     /// What it is.
@@ -161,6 +168,19 @@ impl TestDatabase {
             Pool::Postgres(pool) => SqlxPostgresConnector::from_sqlx_postgres_pool(pool),
             Pool::MariaDb(pool) => SqlxMySqlConnector::from_sqlx_mysql_pool(pool),
         }
+    }
+
+    /// A client of its own, with a transaction of its own.
+    ///
+    /// # Errors
+    /// The server has no connection left.
+    pub async fn client(&self) -> Result<Client, String> {
+        let connected = match &self.pool {
+            Pool::Sqlite(pool) => pool.connect_options().connect().await.map(Client::Sqlite),
+            Pool::Postgres(pool) => pool.connect_options().connect().await.map(Client::Postgres),
+            Pool::MariaDb(pool) => pool.connect_options().connect().await.map(Client::MariaDb),
+        };
+        connected.map_err(|error| error.to_string())
     }
 
     /// Runs one or more statements; panics when one fails.
@@ -214,6 +234,36 @@ impl TestDatabase {
     pub async fn count(&self, table: &str) -> i64 {
         self.number(&format!("SELECT count(*) FROM {table}")).await
     }
+}
+
+/// One connection, closed when dropped.
+pub enum Client {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+    MariaDb(MySqlConnection),
+}
+
+impl Client {
+    /// Runs one or more statements.
+    ///
+    /// # Errors
+    /// The database refused, or the connection was cut.
+    pub async fn run(&mut self, sql: &str) -> Result<(), String> {
+        let statements = sqlx::raw_sql(AssertSqlSafe(sql));
+        let result = match self {
+            Client::Sqlite(connection) => statements.execute(connection).await.map(drop),
+            Client::Postgres(connection) => statements.execute(connection).await.map(drop),
+            Client::MariaDb(connection) => statements.execute(connection).await.map(drop),
+        };
+        result.map_err(|error| format!("{sql}: {error}"))
+    }
+}
+
+async fn sqlite(file: &Path) -> SqlitePool {
+    // The journal mode is the pipeline's to choose.
+    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true).busy_timeout(PATIENCE);
+    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
+    pool.connect_with(options).await.expect("SQLite opens the file")
 }
 
 fn texts<'r, R>(row: &'r R) -> Result<Vec<Option<String>>, sqlx::Error>

@@ -47,6 +47,15 @@ pub fn root() -> &'static Path {
     &ROOT.path
 }
 
+/// Copies a folder with all that is in it and belongs to it, in place of what `to` may hold.
+pub fn copy(from: &Path, to: &Path) {
+    if to.exists() {
+        fs::remove_dir_all(to).unwrap_or_else(|e| panic!("{}: {e}", to.display()));
+    }
+    let copied = Command::new("cp").arg("--archive").args([from, to]).status().expect("cp starts");
+    assert!(copied.success(), "{} cannot be copied to {}", from.display(), to.display());
+}
+
 /// A new folder, removed when dropped and at the latest after the end of this process.
 pub fn temporary(prefix: &str) -> TempDir {
     tempfile::Builder::new().prefix(&format!("{prefix}-")).tempdir_in(root()).expect("a temporary folder")

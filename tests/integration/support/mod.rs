@@ -7,6 +7,7 @@
 pub mod account;
 pub mod cache;
 pub mod database;
+pub mod disk;
 pub mod folder;
 pub mod mariadb;
 pub mod pipeline;
@@ -16,4 +17,5 @@ pub mod process;
 pub mod proxy;
 pub mod python;
 pub mod redis;
+pub mod server;
 pub mod wait;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
+use super::disk::SmallDisk;
 use super::folder;
 use super::process::{Launch, Output, Process};
 
@@ -30,6 +31,15 @@ impl PipelineProcess {
 
     /// The same with environment variables, and with `stdin` on standard input.
     pub fn start_with(config_yaml: &str, args: &[&str], envs: &[(&str, &str)], stdin: &str) -> Self {
+        Self::launch(config_yaml, args, envs, stdin, None)
+    }
+
+    /// Starts it where it sees this disk.
+    pub fn start_on(disk: &SmallDisk, config_yaml: &str) -> Self {
+        Self::launch(config_yaml, &[], &[], "", Some(disk.seen_by()))
+    }
+
+    fn launch(config_yaml: &str, args: &[&str], envs: &[(&str, &str)], stdin: &str, mounts_of: Option<u32>) -> Self {
         let folder = folder::temporary("pipeline");
         let file = |name| folder.path().join(name);
         fs::write(file("config.yaml"), config_yaml).expect("the settings are written");
@@ -43,7 +53,8 @@ impl PipelineProcess {
             .without_envs("PIPELINE__")
             .env("RUST_BACKTRACE", "1")
             .stdin(file("stdin"))
-            .folder(work);
+            .folder(work)
+            .in_mounts_of(mounts_of);
         for (name, value) in envs {
             launch = launch.env(name, value);
         }

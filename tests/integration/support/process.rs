@@ -25,6 +25,7 @@ const KILL_DEADLINE: Duration = Duration::from_secs(30);
 const PORT_ATTEMPTS: usize = 5;
 
 /// What to start, and how.
+#[derive(Clone)]
 pub struct Launch {
     program: PathBuf,
     args: Vec<OsString>,
@@ -33,6 +34,7 @@ pub struct Launch {
     folder: PathBuf,
     stdin: Option<PathBuf>,
     user: Option<String>,
+    mounts_of: Option<u32>,
     death_signal: &'static str,
 }
 
@@ -75,6 +77,7 @@ impl Launch {
             folder: folder::root().to_owned(),
             stdin: None,
             user: None,
+            mounts_of: None,
             death_signal: "KILL",
         }
     }
@@ -122,6 +125,12 @@ impl Launch {
         self
     }
 
+    /// Sees the file systems that this process sees, when given.
+    pub fn in_mounts_of(mut self, process: Option<u32>) -> Self {
+        self.mounts_of = process;
+        self
+    }
+
     /// Gets this signal instead of `KILL` when the test process ends.
     pub fn death_signal(mut self, signal: &'static str) -> Self {
         self.death_signal = signal;
@@ -144,7 +153,16 @@ impl Launch {
             None => Stdio::null(),
         };
 
-        let mut command = Command::new("setpriv");
+        let mut command = match self.mounts_of {
+            // They all become one another, so that the id of the process is the program's in the end.
+            Some(process) => {
+                let mut command = Command::new("nsenter");
+                command.args(["--mount", "--target", &process.to_string()]);
+                command.arg(format!("--wdns={}", self.folder.display())).args(["--", "setpriv"]);
+                command
+            }
+            None => Command::new("setpriv"),
+        };
         command.args(["--pdeathsig", self.death_signal]);
         if let Some(user) = &self.user {
             command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--init-groups"]);
@@ -170,10 +188,22 @@ impl Launch {
 
     /// Runs it to its end and returns what it wrote to standard output; panics when it fails.
     pub fn run_ok(self, deadline: Duration) -> String {
-        let command = format!("{} {:?}", self.program.display(), self.args);
-        let output = self.run(deadline);
-        assert!(output.code == Some(0), "{command} failed: {output:#?}");
-        output.stdout
+        self.run_again_after(&[], deadline)
+    }
+
+    /// The same, but starts it again for as long as it fails for one of these reasons.
+    pub fn run_again_after(self, reasons: &[&str], deadline: Duration) -> String {
+        let end = Instant::now() + deadline;
+        loop {
+            let output = self.clone().run(deadline);
+            if output.code == Some(0) {
+                return output.stdout;
+            }
+            let passes = reasons.iter().any(|reason| output.stderr.contains(reason));
+            let command = format!("{} {:?}", self.program.display(), self.args);
+            assert!(passes && Instant::now() < end, "{command} failed: {output:#?}");
+            thread::sleep(POLL);
+        }
     }
 }
 

@@ -65,7 +65,7 @@ async fn what_was_seen_before_another_process_went_on_is_old_news() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_from_before_is_not_written_once_more() {
     let mut setting = Setting::new(Kind::Postgres, RedisServer::start(), "CREATE TABLE thing (n bigint)").await;
-    let patient = "  statement_timeout_ms: 1000\n  retry_delay_sec: 3\n";
+    let patient = "  statement_timeout_ms: 1000\n  retry_delay_sec: 5\n";
     let hasty =
         "  statement_timeout_ms: 1000\n  retry_delay_sec: 0.05\n  retry_delay_max_sec: 0.05\n  max_retries: 1000\n";
     let supervisor = "restart_delay_ms: 50, restart_delay_max_ms: 50";

@@ -51,12 +51,36 @@ impl Busy {
         config + "    batch_size: 50\n" + app
     }
 
+    async fn produce(&mut self, more: u64) {
+        LEDGER.produce(&mut self.connection, self.produced..self.produced + more).await;
+        self.produced += more;
+    }
+
+    /// Produces more and waits until the process has read it: then there is something in flight, even if the process
+    /// was done with all else before its database went away.
+    async fn more_in_flight(&mut self) {
+        self.produce(500).await;
+        let before = self.reads().await;
+        // One read may have been under way, the next one brings the rest, and the third begins when that is handed out.
+        eventually(DEADLINE, "the process to read", async || match self.reads().await {
+            reads if reads >= before + 3 => Ok(()),
+            reads => Err(format!("{reads} reads, {before} before")),
+        })
+        .await;
+    }
+
+    /// How many reads Redis has answered.
+    async fn reads(&mut self) -> u64 {
+        let mut info = redis::cmd("INFO");
+        let info: String = info.arg("commandstats").query_async(&mut self.connection).await.expect("redis answers");
+        let calls = info.lines().find_map(|line| line.strip_prefix("cmdstat_xread:calls="));
+        calls.and_then(|calls| calls.split(',').next()?.parse().ok()).unwrap_or(0)
+    }
+
     /// Starts a process and waits until it is in the middle of new work.
     async fn start(&mut self, app: &str) -> PipelineProcess {
         let done = try_done(&self.database).await.unwrap_or(0);
-        let more = sized(8_000, 12_000);
-        LEDGER.produce(&mut self.connection, self.produced..self.produced + more).await;
-        self.produced += more;
+        self.produce(sized(4_000, 12_000)).await;
         let pipeline = PipelineProcess::start(&self.config(app), &["run"]);
         done_at_least(&self.database, done + 500).await;
         pipeline
@@ -102,11 +126,13 @@ async fn without_database(kind: Kind) {
     for (app, signals) in [(PATIENT, Signals::Two), (IN_TIME, Signals::One)] {
         let pipeline = busy.start(app).await;
         let frozen = server.freeze();
+        busy.more_in_flight().await;
         end(pipeline, signals).await;
         frozen.thaw();
     }
     let pipeline = busy.start(IN_TIME).await;
     server.kill();
+    busy.more_in_flight().await;
     // The next try would be in 50 minutes.
     said(&pipeline, "database failed, trying again").await;
     end(pipeline, Signals::One).await;
@@ -137,6 +163,7 @@ async fn a_drain_that_is_stuck_can_be_ended_sqlite() {
     for (app, signals) in [(PATIENT, Signals::Two), (IN_TIME, Signals::One)] {
         let pipeline = busy.start(app).await;
         sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.expect("the file");
+        busy.more_in_flight().await;
         end(pipeline, signals).await;
         sqlx::raw_sql("ROLLBACK").execute(&mut other).await.expect("SQLite rolls back");
     }

@@ -37,7 +37,10 @@ async fn filled(run: Run, server: Option<Server>, words: &[&str], log: &str) {
             server.disk().fill();
             scene.add(500).await;
             match (scene.times_said(words) > said, server.log().matches(log).count() - logged) {
-                (true, found @ 1..) => Ok(of_server += found),
+                (true, found @ 1..) => {
+                    of_server += found;
+                    Ok(())
+                }
                 (said, found) => Err(format!("the pipeline: {said}, the server: {found} times")),
             }
         })

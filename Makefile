@@ -24,7 +24,7 @@ chaos: ## Run every fault at full size, and print what was done and seen
 	scripts/install.sh test
 	@rm -f $${CARGO_TARGET_DIR:-target}/tmp/chaos.md
 	cargo test --features failpoints --test chain_model --test simulation
-	cargo test --features failpoints --test integration -- --test-threads=4 faults::; \
+	cargo test --features failpoints --test integration -- --test-threads=8 faults::; \
 	    status=$$?; cat $${CARGO_TARGET_DIR:-target}/tmp/chaos.md; exit $$status
 
 fmt: ## Format the sources

@@ -79,6 +79,9 @@ pub async fn prepare(
     fail_point!("stream_group::prepare");
     let mut connection = shared.redis.multiplexed().await?;
     let json_available = Capabilities::detect(&mut connection).await?.json;
+    let address = shared.settings.rdbms.address();
+    let there = shared.target.probe().await;
+    there.map_err(|error| of_database(SqlError { message: format!("{address}: {error}"), ..error }))?;
     let mapping = compile_mapping(&shared.target, stream).await.map_err(of_database)?;
     let mapping = mapping.map_err(|problems| ExitReason::Configuration(problems.join("; ")))?;
     let lanes = usable_lanes(stream, &mapping, log);
@@ -113,7 +116,10 @@ pub async fn prepare(
                 stream.entity
             )));
         }
-        checkpoint::follow_back(db, who, &positions, newest).await.map_err(of_database)?;
+        if !checkpoint::follow_back(db, who, &positions, newest).await.map_err(of_database)? {
+            // Another process, or a late transaction of ours, was quicker: to be looked at anew.
+            return Err(reset);
+        }
         positions = checkpoint::load(db, who.0, who.1).await.map_err(of_database)?;
     }
     let mut align = positions.len() != lanes as usize;

@@ -65,7 +65,6 @@ impl Target {
             connect_timeout: settings.connect_timeout,
             statement_timeout: settings.statement_timeout,
         };
-        // The pool would try for the whole of its timeout and then only say that time ran out.
         target.probe().await?;
         Ok(target)
     }
@@ -108,7 +107,9 @@ impl Target {
         .await
     }
 
-    async fn probe(&self) -> Result<(), SqlError> {
+    /// Opens a connection and closes it: says at once why, if the database is not there. The pool would try for all of
+    /// its time, and then only say that time ran out.
+    pub async fn probe(&self) -> Result<(), SqlError> {
         use sqlx::Connection;
         let connecting = async {
             match self.backend() {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::ledger::Ledger;
+use super::owners::checkpoint::try_done;
 use super::report::{Run, sized};
 use super::scene::{DEADLINE, Scene, config};
 use crate::support::database::{Kind, TestDatabase};
@@ -46,11 +47,18 @@ async fn filled(run: Run, server: Option<Server>, words: &[&str], log: &str) {
         })
         .await;
         server.disk().free();
-        if !server.is_running() {
-            ended += 1;
-            server.restart();
-        }
-        scene.caught_up().await;
+        // It may end only now, of what it met before.
+        eventually(DEADLINE, "all events to be done", async || {
+            if !server.is_running() {
+                ended += 1;
+                server.restart();
+            }
+            match try_done(&scene.database).await? {
+                done if done == scene.produced => Ok(()),
+                done => Err(format!("{done} done of {}", scene.produced)),
+            }
+        })
+        .await;
     }
     let (total, said) = (scene.produced, scene.times_said(words));
     scene.finish().await;

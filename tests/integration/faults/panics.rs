@@ -163,10 +163,10 @@ async fn at_random(kind: Kind) {
     let points: Vec<String> = POINTS
         .iter()
         .filter(|(point, _, then)| matches!(then, Then::Generation) && !point.ends_with("started"))
-        .map(|(point, _, _)| format!("{point}=0.7%panic"))
+        .map(|(point, _, _)| format!("{point}=0.5%panic"))
         .collect();
     let pipeline = setting.start(&(points.join(";") + ";metrics::publish=5%panic;metrics::batch_committed=1%panic"));
-    setting.add(sized(4_000, 20_000)).await;
+    setting.add(sized(3_000, 8_000)).await;
     setting.done().await;
     setting.check().await;
     let panics = pipeline.stderr().matches("\"reason\":\"panicked\"").count() as u64;

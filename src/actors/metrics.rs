@@ -199,7 +199,7 @@ impl Supervised for MetricsActor {
         self.connection = None;
         self.log_entries.clear();
         self.read_back.clear();
-        for stream in self.streams.values_mut().filter(|stream| stream.known) {
+        for stream in self.streams.values_mut() {
             stream.catch_up = Some(CatchUp { told: None, committed: stream.reached() });
             stream.known = false;
             stream.changed = true;

@@ -53,6 +53,8 @@ pub struct RdbmsWriter {
     pending: PendingBatches,
     totals: Totals,
     look_interval: Duration,
+    /// One look at a time, however long the database takes.
+    looking: bool,
     /// Absent before the first batch, after an error, and while a transaction is under way.
     applier: Option<Applier>,
     busy: bool,
@@ -107,6 +109,7 @@ impl RdbmsWriter {
             pending: PendingBatches::new(start.position.last_id),
             totals: start.position.totals,
             look_interval: start.look_interval,
+            looking: false,
             applier: None,
             busy: false,
             reader: None,
@@ -170,12 +173,14 @@ impl RdbmsWriter {
     /// Reads the checkpoint of a lane without work. It moves away if the database is restored from an older copy, and
     /// on a quiet stream no commit would find that out.
     fn look(&mut self, context: &mut Context<Self>) {
-        if self.busy || !self.pending.is_empty() {
+        if self.busy || self.looking || !self.pending.is_empty() {
             return;
         }
+        self.looking = true;
         let (task, left_at) = (self.task.clone(), self.pending.reached());
         let found = async move { task.stands_at(left_at).await };
         context.spawn(wrap_future(found).map(move |found, writer: &mut Self, context: &mut Context<Self>| {
+            writer.looking = false;
             // A commit that has begun meanwhile finds out by itself.
             let still_idle = !writer.busy && writer.pending.reached() == left_at;
             if still_idle && found == Some(false) {

@@ -112,7 +112,8 @@ pub async fn prepare(
         error!(log, "{}", reset; "checkpoint" => %furthest, "on_reset" => stream.on_reset.name());
         if stream.on_reset == OnReset::Pause {
             return Err(ExitReason::Configuration(format!(
-                "{reset}, which is {furthest}. Restore the stream, or set streams.{}.on_reset to follow",
+                "{reset}, which is {furthest}. Restore the stream and restart the pipeline, or set streams.{}.on_reset to \
+                 follow",
                 stream.entity
             )));
         }

@@ -131,6 +131,8 @@ impl StreamReader {
         fail_point!("stream_reader::read_done");
         let Read { connection, mut entries, state } = match outcome {
             Ok(read) => read,
+            // A drain needs no more reads: what is handed out goes on being committed.
+            Err(_) if self.draining.is_some() => return,
             Err(failure) => return self.end(failure.into(), context),
         };
         self.connection = Some(connection);

@@ -88,7 +88,7 @@ pub struct Counter {
     pub catch_up: Option<CatchUp>,
     /// Entries lost, to be added.
     pub lost: u64,
-    /// Take the totals from the checkpoints: nothing was heard of the stream for a while.
+    /// Take the totals from the checkpoints: nothing was heard of the stream for a while, or what was heard is gone.
     pub refresh: bool,
 }
 
@@ -132,10 +132,13 @@ impl Publication {
         let mut pipe = redis::pipe();
         pipe.atomic();
         for Counter { subject, reached, lost, .. } in &self.counters {
-            pipe.set(names::rdbms_success(&subject.entity), reached.totals.applied).ignore();
-            pipe.set(names::rdbms_fail(&subject.entity), reached.totals.dead_lettered).ignore();
-            let upto: Vec<String> = reached.upto.iter().map(StreamId::to_string).collect();
-            pipe.set(names::rdbms_told(&subject.entity), upto.join(" ")).ignore();
+            // Of a stream that has no checkpoint yet nothing is known, which is not the same as nothing done.
+            if !reached.upto.is_empty() {
+                pipe.set(names::rdbms_success(&subject.entity), reached.totals.applied).ignore();
+                pipe.set(names::rdbms_fail(&subject.entity), reached.totals.dead_lettered).ignore();
+                let upto: Vec<String> = reached.upto.iter().map(StreamId::to_string).collect();
+                pipe.set(names::rdbms_told(&subject.entity), upto.join(" ")).ignore();
+            }
             if *lost > 0 {
                 pipe.incr(names::redis_lost(&subject.entity), *lost).ignore();
             }
@@ -167,6 +170,8 @@ impl Publication {
                 counter.reached = Reached::of(&counter.positions);
             }
             let Some(CatchUp { told, committed }) = &counter.catch_up else { continue };
+            // What was read just now is what `told` will be set to: nothing before it may be left untold.
+            let committed = if counter.refresh { &counter.reached } else { committed };
             let told = match told {
                 Some(told) => told.clone(),
                 None => told_in_redis(connection, entity).await?,

@@ -72,8 +72,6 @@ pub struct Applier {
     /// Where the lane's totals stand before the transaction.
     before: Totals,
     plan: TablePlan,
-    /// Whether the table was seen to be as it was, for the present batch.
-    table_seen: bool,
     /// Longest time of one statement.
     limit: Duration,
     /// A batch may need many statements; each is a sign of life.
@@ -99,7 +97,7 @@ impl Applier {
         limit: Duration,
         progress: Progress,
     ) -> Self {
-        Applier { session, target, lane, before: Totals::default(), plan, table_seen: false, limit, progress }
+        Applier { session, target, lane, before: Totals::default(), plan, limit, progress }
     }
 
     /// Applies a batch to a lane whose totals stand at `before`.
@@ -111,7 +109,6 @@ impl Applier {
     /// # Errors
     /// After any error the applier must be dropped with its session.
     pub async fn apply(&mut self, batch: &MappedBatch, before: Totals) -> Result<Applied, ApplyError> {
-        self.table_seen = false;
         let mut applied = Applied::default();
         let whole = Link { span: batch.span, events: &batch.events, skipped: batch.skipped as u64 };
         let mut todo = vec![whole];
@@ -168,7 +165,10 @@ impl Applier {
             self.control("SAVEPOINT bisect").await?;
             let changes = good[range.clone()].iter().filter_map(|event| event.outcome.as_ref().ok());
             let outcome = match self.write(changes).await {
-                Ok(()) => within(self.limit, self.session.check_deferred()).await,
+                Ok(()) => {
+                    self.progress.working();
+                    within(self.limit, self.session.check_deferred()).await
+                }
                 error => error,
             };
             match outcome {
@@ -207,18 +207,18 @@ impl Applier {
         Ok(Applied { totals, dead: announced(&dead) })
     }
 
-    /// Before any event becomes a dead letter: is the table still the one that the mapping was compiled for? After an
+    /// Before a transaction with dead letters commits: is the table still the one that the mapping was compiled for? After an
     /// `ALTER TABLE` good events could be refused, by us or by the database, and none of them must be given up for that.
-    async fn see_table_unaltered(&mut self, dead: &[(&MappedEvent, &Rejection)]) -> Result<(), ApplyError> {
-        if dead.is_empty() || self.table_seen {
+    async fn see_table_unaltered(&self, dead: &[(&MappedEvent, &Rejection)]) -> Result<(), ApplyError> {
+        if dead.is_empty() {
             return Ok(());
         }
+        self.progress.working();
         let name = &self.plan.table.name;
         match within(self.limit, catalogue::read(self.target.db(), name)).await? {
-            Some(table) if table == *self.plan.table => self.table_seen = true,
-            _ => return Err(ApplyError::TableAltered(name.clone())),
+            Some(table) if table == *self.plan.table => Ok(()),
+            _ => Err(ApplyError::TableAltered(name.clone())),
         }
-        Ok(())
     }
 
     async fn begin(&mut self) -> Result<(), SqlError> {
@@ -233,6 +233,7 @@ impl Applier {
     }
 
     async fn store(&mut self, dead: &[(&MappedEvent, &Rejection)], kept: Kept) -> Result<(), SqlError> {
+        self.progress.working();
         within(self.limit, dead_letter::insert(self.session.as_mut(), &self.lane, dead, kept)).await
     }
 
@@ -271,6 +272,7 @@ impl Applier {
             text(&span.after.to_string()),
             int(self.before.events()),
         ];
+        self.progress.working();
         let sql = advance_sql(self.session.backend());
         match within(self.limit, self.session.execute(sql, arguments.iter().collect())).await? {
             1 => Ok(()),

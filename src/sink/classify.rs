@@ -97,7 +97,14 @@ fn of_database(error: &dyn DatabaseError) -> (ErrorClass, String) {
     if let Some(postgres) = error.try_downcast_ref::<PgDatabaseError>() {
         let detail = postgres.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
         let message = format!("{}{detail} [SQLSTATE {}]", postgres.message(), postgres.code());
-        return (sqlstate(postgres.code()), message);
+        let class = match postgres.routine() {
+            // Numbers of transactions are used up until somebody has cleaned up: an outage, and no row's fault.
+            Some("GetNewMultiXactId" | "GetNewTransactionId") => Transient,
+            // A policy of row-level security refuses a row, not the user.
+            Some("ExecWithCheckOptions") => Data(Refused),
+            _ => sqlstate(postgres.code()),
+        };
+        return (class, message);
     }
     if let Some(mysql) = error.try_downcast_ref::<MySqlDatabaseError>() {
         return (mysql_number(mysql.number()), format!("{} [error {}]", mysql.message(), mysql.number()));
@@ -106,13 +113,14 @@ fn of_database(error: &dyn DatabaseError) -> (ErrorClass, String) {
     (sqlite_code(code, error.message()), format!("{} [SQLite code {code}]", error.message()))
 }
 
-/// What a code means, in the order in which it is looked up: PostgreSQL's whole codes, then their classes.
+/// PostgreSQL's codes and classes of codes; a whole code goes before its class.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 const SQLSTATES: &[(&str, ErrorClass)] = &[
     ("21", Data(Constraint)),    // cardinality violation
     ("22", Data(Refused)),       // data exception
     ("22001", Data(TooLong)),    // string data right truncation
     ("22003", Data(OutOfRange)), // numeric value out of range
+    ("2200H", Configuration),    // a sequence has come to its end: no row is at fault
     ("22007", Data(OutOfRange)), // invalid datetime format
     ("22008", Data(OutOfRange)), // datetime field overflow
     ("22021", Data(WrongType)),  // character not in repertoire
@@ -126,6 +134,10 @@ const SQLSTATES: &[(&str, ErrorClass)] = &[
     ("44", Data(Constraint)),    // check option violation
     ("54", Data(TooLong)),       // program limit exceeded: an index row or a statement, by the value in it
     ("P0", Data(Refused)),       // raised by PL/pgSQL
+    ("09", Data(Refused)),       // triggered action exception
+    ("20", Data(Refused)),       // no branch of a CASE in a trigger
+    ("2F", Data(Refused)),       // SQL routine exception
+    ("45", Data(Refused)),       // raised by a trigger, as others are used to
     ("40001", Conflict),         // serialization failure
     ("40P01", Conflict),         // deadlock detected
     ("0A", Configuration),       // feature not supported
@@ -171,6 +183,7 @@ const MYSQL_NUMBERS: &[(u16, ErrorClass)] = &[
     (1365, Data(OutOfRange)), // division by zero
     (1441, Data(OutOfRange)), // datetime overflow
     (1690, Data(OutOfRange)), // numeric out of range
+    (3155, Data(OutOfRange)), // number in JSON out of range
     (1265, Data(WrongType)),  // data truncated
     (1292, Data(WrongType)),  // incorrect value
     (1366, Data(WrongType)),  // incorrect string value
@@ -189,6 +202,19 @@ const MYSQL_NUMBERS: &[(u16, ErrorClass)] = &[
     (3151, Data(Refused)),    // JSON key too large
     (3156, Data(Refused)),    // cast from JSON
     (3157, Data(Refused)),    // JSON nested too deep
+    (3907, Data(Refused)),    // value for a functional index too long
+    (3906, Data(Refused)),    // values too long for a multi-valued index
+    (3905, Data(Refused)),    // too many values for a multi-valued index
+    (3904, Data(Refused)),    // value for a functional index out of range
+    (3903, Data(Refused)),    // value for a functional index
+    (3154, Data(Refused)),    // number in JSON
+    (3153, Data(Refused)),    // neither one nor all
+    (3152, Data(Refused)),    // JSON as a key
+    (3149, Data(Refused)),    // wildcard in a JSON path
+    (3148, Data(Refused)),    // invalid argument of a JSON function
+    (3145, Data(Refused)),    // character set of JSON
+    (3143, Data(Refused)),    // invalid JSON path
+    (3142, Data(Refused)),    // character set of a JSON text
     (4038, Data(Refused)),    // invalid JSON text (MariaDB)
     (1044, Configuration),    // access to the database denied
     (1045, Configuration),    // access denied
@@ -204,6 +230,13 @@ const MYSQL_NUMBERS: &[(u16, ErrorClass)] = &[
     (1370, Configuration),    // no right on the routine
     (1471, Configuration),    // not insertable
     (1698, Configuration),    // access denied by a plugin
+    (3118, Configuration),    // account locked
+    (1862, Configuration),    // password expired
+    (1820, Configuration),    // password must be changed
+    (1449, Configuration),    // a trigger's definer is gone
+    (1356, Configuration),    // a view that is no longer valid
+    (1305, Configuration),    // no such routine
+    (1130, Configuration),    // host not allowed
     (1021, Transient),        // disk full
     (1040, Transient),        // too many connections
     (1053, Transient),        // shutdown in progress
@@ -250,9 +283,23 @@ fn mysql_number(number: u16) -> ErrorClass {
 
 fn sqlite_code(code: i32, message: &str) -> ErrorClass {
     // The general error is both: what is wrong with the statement, and what a function says of a value.
-    const OF_A_STATEMENT: [&str; 5] = ["no such", "near \"", "has no column", "cannot", "not authorized"];
+    const OF_A_STATEMENT: [&str; 11] = [
+        "no such",
+        "near \"",
+        "has no column",
+        "cannot",
+        "not authorized",
+        "foreign key mismatch",
+        "ambiguous column",
+        "wrong number of arguments",
+        "unknown database",
+        "may not be modified",
+        "values were supplied",
+    ];
+    const OF_A_VALUE: &str = "JSON cannot hold";
     let primary = code & 0xff;
-    if primary == 1 && !OF_A_STATEMENT.iter().any(|words| message.contains(words)) {
+    let of_a_statement = OF_A_STATEMENT.iter().any(|words| message.contains(words)) && !message.contains(OF_A_VALUE);
+    if primary == 1 && !of_a_statement {
         return Data(Refused);
     }
     let line = SQLITE_CODES.iter().find(|(line, _)| *line == primary);
@@ -298,9 +345,13 @@ mod tests {
                 (&["22001", "54000"], Data(TooLong)),
                 (&["22003", "22007", "22008"], Data(OutOfRange)),
                 (&["22021", "22P02", "22P03", "22P05"], Data(WrongType)),
-                (&["22012", "27000", "38000", "39000", "P0001", "P0002", "MY001"], Data(Refused)),
+                (&["09000", "20000", "22012", "27000", "2F002", "38000", "39000", "45000"], Data(Refused)),
+                (&["P0001", "P0002", "MY001"], Data(Refused)),
                 (&["40001", "40P01"], Conflict),
-                (&["0A000", "28P01", "3D000", "3F000", "42501", "42703", "42P01", "42P10", "55000"], Configuration),
+                (
+                    &["0A000", "28P01", "3D000", "3F000", "42501", "42703", "42P01", "42P10", "55000", "2200H"],
+                    Configuration,
+                ),
                 (&["08006", "25006", "25P03", "40003", "53100", "53300", "55P03", "57014", "57P01"], Transient),
                 (&["57P03", "58030", "72000", "XX000", "F0000"], Transient),
             ],
@@ -317,11 +368,13 @@ mod tests {
                 (&[1022, 1048, 1062, 1169, 1216, 1217, 1364, 1451, 1452, 1557, 1586], Data(Constraint)),
                 (&[1761, 1762, 3819, 4025], Data(Constraint)),
                 (&[1118, 1153, 1406], Data(TooLong)),
-                (&[1264, 1365, 1441, 1690], Data(OutOfRange)),
+                (&[1264, 1365, 1441, 1690, 3155], Data(OutOfRange)),
                 (&[1265, 1292, 1366, 1367, 1411, 1416, 4079], Data(WrongType)),
                 (&[1526, 1644, 3140, 3141, 3144, 3146, 3147, 3150, 3151, 3156, 3157, 4038], Data(Refused)),
+                (&[3142, 3143, 3145, 3148, 3149, 3152, 3153, 3154, 3903, 3904, 3905, 3906, 3907], Data(Refused)),
                 (&[1020, 1213], Conflict),
                 (&[1044, 1045, 1049, 1054, 1064, 1142, 1143, 1146, 1227, 1286, 1288, 1370, 1471, 1698], Configuration),
+                (&[1130, 1305, 1356, 1449, 1820, 1862, 3118], Configuration),
                 (&[1021, 1040, 1053, 1114, 1205, 1290, 1317, 1836, 1927, 1969, 9999], Transient),
             ],
         );
@@ -342,5 +395,7 @@ mod tests {
             ],
         );
         assert_eq!(sqlite_code(1, "malformed JSON"), Data(Refused));
+        assert_eq!(sqlite_code(1, "JSON cannot hold BLOB values"), Data(Refused));
+        assert_eq!(sqlite_code(1, "foreign key mismatch - \"a\" referencing \"b\""), Configuration);
     }
 }

@@ -17,6 +17,8 @@ mod sqlite;
 mod target;
 mod values;
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use sea_orm::DbBackend;
 
@@ -27,6 +29,9 @@ pub use apply::{Applied, Applier, ApplyError, LaneIdentity, within};
 pub use classify::{ErrorClass, SqlError};
 pub use sql::Sql;
 pub use target::Target;
+
+/// A transaction of ours may be idle for this much longer than a statement may take, before the server ends it.
+const IDLE_MARGIN: Duration = Duration::from_secs(1);
 
 /// What a database call answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, SqlError>>;

@@ -8,7 +8,7 @@ use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Executor, MySql};
 
 use super::sql::ValuesStatements;
 use super::values::write_values;
-use super::{Answer, ErrorClass, Session, Sql, SqlError};
+use super::{Answer, ErrorClass, IDLE_MARGIN, Session, Sql, SqlError};
 use crate::event::RejectionClass;
 use crate::mapping::Step;
 use crate::table::{TablePlan, Value};
@@ -47,7 +47,7 @@ impl MySqlSession {
 /// hours. For MySQL, which knows no such limit, the second half is a comment.
 pub async fn set_limits(connection: &mut MySqlConnection, limit: Duration) -> Result<(), sqlx::Error> {
     let lock_wait = limit.as_secs().clamp(1, 50);
-    let idle = limit.as_millis().div_ceil(1_000);
+    let idle = (limit + IDLE_MARGIN).as_millis().div_ceil(1_000);
     let sql = format!(
         "SET SESSION innodb_lock_wait_timeout = {lock_wait} /*M!100300 , SESSION idle_transaction_timeout = {idle} */"
     );

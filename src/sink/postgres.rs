@@ -7,7 +7,7 @@ use sea_orm::sqlx::postgres::{PgArguments, PgConnection};
 use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Executor, Postgres};
 
 use super::sql::{on_conflict_postgres, places_besides, quote, quote_table};
-use super::{Answer, Session, Sql, SqlError};
+use super::{Answer, IDLE_MARGIN, Session, Sql, SqlError};
 use crate::mapping::{ChangeKind, Step};
 use crate::table::{Column, ColumnKind, TablePlan, Value};
 
@@ -39,9 +39,10 @@ impl PostgresSession {
 }
 
 /// Has the server end a transaction of this connection that nobody goes on with for so long. A network that swallows
-/// our packets tells the server nothing, and the transaction would hold the checkpoint's row for hours.
+/// our packets tells the server nothing, and the transaction would hold the checkpoint's row for hours. What we do
+/// ourselves between two statements takes no longer than one of them.
 pub async fn set_limits(connection: &mut PgConnection, limit: Duration) -> Result<(), sqlx::Error> {
-    let sql = format!("SET idle_in_transaction_session_timeout = {}", limit.as_millis());
+    let sql = format!("SET idle_in_transaction_session_timeout = {}", (limit + IDLE_MARGIN).as_millis());
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
 }
 

@@ -1,5 +1,6 @@
 //! The target database: SeaORM's connections, and the sessions of the writers.
 
+use std::io;
 use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
@@ -152,5 +153,5 @@ impl Target {
 async fn still_answers(connection: &mut impl sqlx::Connection, limit: Duration) -> Result<bool, sqlx::Error> {
     let answer = tokio::time::timeout(limit, connection.ping()).await;
     // An error closes it at once, without a word to the server that would have to be answered.
-    answer.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
+    answer.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into())).map(|()| true)
 }

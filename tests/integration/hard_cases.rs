@@ -7,6 +7,7 @@ use crate::support::database::{Kind, TestDatabase};
 use crate::support::pipeline::{PipelineProcess, run_pipeline};
 use crate::support::postgres;
 use crate::support::redis::RedisServer;
+use crate::support::wait::eventually;
 use crate::thing::{DEADLINE, Setting, drained};
 use crate::workload::{done, redis_yaml};
 
@@ -221,6 +222,34 @@ async fn mariadb_changes_no_value_on_its_way() {
     assert_eq!(rows, ["0|1|a|NULL", "7|5|b|2024"]);
     let classes: Vec<String> = dead(&setting).await.iter().map(|l| l.split('|').next().unwrap().to_owned()).collect();
     assert_eq!(classes, ["wrong_type", "out_of_range", "out_of_range"]);
+}
+
+/// MariaDB calls the checks of every table `CONSTRAINT_1` or by their column, and makes its JSON columns of such checks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_of_another_table_makes_no_json_of_our_text() {
+    let mut setting = setting(Kind::MariaDb, "CREATE TABLE a (v JSON)").await;
+    setting.database.execute("CREATE TABLE thing (v text CHECK (length(v) > 0))").await;
+    write(&mut setting, &[("insert", r#"{"v": "plain"}"#)]).await;
+    run_through(&setting, "    columns: {v: v}\n    document: inline\n", 1).await;
+    assert_eq!(setting.rows("SELECT v FROM thing").await, ["plain"]);
+}
+
+/// No event is at fault for it, so none is given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sequence_at_its_end_pauses_the_stream() {
+    let table = "CREATE SEQUENCE numbers MAXVALUE 2; CREATE TABLE thing (n bigint DEFAULT nextval('numbers'), v text)";
+    let mut setting = setting(Kind::Postgres, table).await;
+    write(&mut setting, &[("insert", r#"{"v": "x"}"#); 5]).await;
+    let pipeline = setting.start("    columns: {v: v}\n    document: inline\n");
+    eventually(DEADLINE, "the stream to pause", async || {
+        if pipeline.stderr().contains("stream paused") { Ok(()) } else { Err(pipeline.stderr()) }
+    })
+    .await;
+    setting.database.execute("ALTER SEQUENCE numbers MAXVALUE 100").await;
+    done(&setting.database, "stream:thing", 5, DEADLINE).await;
+    assert!(dead(&setting).await.is_empty());
+    assert_eq!(setting.database.count("thing").await, 5);
+    drained(pipeline).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,13 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
         DbBackend::MySql => mysql::read(db, name).await?,
         _ => sqlite::read(db, name).await?,
     };
-    Ok(table.filter(|table| !table.columns.is_empty()))
+    let table = table.filter(|table| !table.columns.is_empty());
+    Ok(table.map(|mut table| {
+        // The same table must read the same every time: no database promises an order that would do.
+        table.unique_keys.sort();
+        table.rules.sort();
+        table
+    }))
 }
 
 async fn query(db: &DatabaseConnection, sql: &str, arguments: Vec<Value>) -> Result<Vec<QueryResult>, SqlError> {

@@ -32,24 +32,25 @@ const ENGINE: &str = "
     FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
     WHERE t.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND t.TABLE_NAME = ? AND t.TABLE_TYPE = 'BASE TABLE'";
 
+// MariaDB's names of constraints are unique in a table only, and it tells the table; MySQL's are unique in a schema.
 const CHECKS: &str = "
     SELECT CAST(c.CHECK_CLAUSE AS CHAR) AS rule FROM information_schema.CHECK_CONSTRAINTS c
     JOIN information_schema.TABLE_CONSTRAINTS t
       ON t.CONSTRAINT_SCHEMA = c.CONSTRAINT_SCHEMA AND t.CONSTRAINT_NAME = c.CONSTRAINT_NAME
-    WHERE t.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND t.TABLE_NAME = ? ORDER BY rule";
+      /*M!100310 AND c.TABLE_NAME = t.TABLE_NAME */
+    WHERE t.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND t.TABLE_NAME = ?";
 
 const FOREIGN_KEYS: &str = "
     SELECT CAST(CONCAT_WS(' ', k.CONSTRAINT_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME) AS CHAR)
              AS rule
     FROM information_schema.KEY_COLUMN_USAGE k
-    WHERE k.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND k.TABLE_NAME = ? AND k.REFERENCED_TABLE_NAME IS NOT NULL
-    ORDER BY rule";
+    WHERE k.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND k.TABLE_NAME = ? AND k.REFERENCED_TABLE_NAME IS NOT NULL";
 
 /// Those that this user may see.
 const TRIGGERS: &str = "
     SELECT CAST(CONCAT_WS(' ', g.TRIGGER_NAME, g.ACTION_TIMING, g.EVENT_MANIPULATION, g.ACTION_STATEMENT) AS CHAR) AS rule
     FROM information_schema.TRIGGERS g
-    WHERE g.EVENT_OBJECT_SCHEMA = COALESCE(?, DATABASE()) AND g.EVENT_OBJECT_TABLE = ? ORDER BY rule";
+    WHERE g.EVENT_OBJECT_SCHEMA = COALESCE(?, DATABASE()) AND g.EVENT_OBJECT_TABLE = ?";
 
 pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Table>, SqlError> {
     let place = || vec![name.schema.clone().into(), name.table.clone().into()];

@@ -42,10 +42,11 @@ const UNIQUE: &str = "
 
 const RULES: &str = "
     SELECT pg_get_constraintdef(c.oid) AS rule FROM pg_constraint c WHERE c.conrelid = to_regclass($1)
+      -- not those that come and go with the partitions of a table that is referred to
+      AND c.conparentid = 0
     UNION ALL
     SELECT pg_get_triggerdef(t.oid) || t.tgenabled::text FROM pg_trigger t
-    WHERE t.tgrelid = to_regclass($1) AND NOT t.tgisinternal
-    ORDER BY rule";
+    WHERE t.tgrelid = to_regclass($1) AND NOT t.tgisinternal";
 
 pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Table>, SqlError> {
     let regclass = quote_table(DbBackend::Postgres, name);

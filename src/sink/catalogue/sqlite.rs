@@ -20,7 +20,7 @@ const UNIQUE: &str = r#"
 
 /// The statements that made the table, its indexes and its triggers.
 const RULES: &str =
-    "SELECT sql AS rule FROM {schema}.sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL ORDER BY rule";
+    "SELECT sql AS rule FROM {schema}.sqlite_master WHERE tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL";
 
 pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Table>, SqlError> {
     let schema = name.schema.clone().unwrap_or_else(|| "main".to_owned());

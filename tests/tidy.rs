@@ -100,3 +100,12 @@ fn nothing_but_tests_unwraps() {
         }
     }
 }
+
+/// The reliability page explains every reason for which a stream's actors can end.
+#[test]
+fn every_exit_reason_is_documented() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/RELIABILITY.md")).unwrap();
+    for reason in write_behind::supervision::exit::ExitReason::NAMES {
+        assert!(page.contains(&format!("| `{reason}` |")), "docs/RELIABILITY.md does not explain `{reason}`");
+    }
+}

@@ -156,6 +156,41 @@ async fn in_each_place(kind: Kind) {
     run.held(POINTS.len() as u64, setting.events, format!("{ended} generations ended by a panic"));
 }
 
+/// The handlers that come to work only when something else has gone wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_handlers_that_only_faults_reach() {
+    let run = Run::of(FAULT, "in the 3 handlers that only faults reach", Kind::Sqlite);
+    let mut setting = Setting::new(Kind::Sqlite).await;
+    // The supervisor hears that an actor ended.
+    let pipeline = setting.start("transformer::forward=1*panic->off;supervisor::actor_exited=1*panic->off");
+    setting.add(400).await;
+    ends(&pipeline, 70).await;
+    assert!(pipeline.stderr().contains("failpoint supervisor::actor_exited panic"), "{}", pipeline.stderr());
+    // The counters hear that a generation ended, and that entries were trimmed before they were read.
+    let pipeline = setting
+        .start("applier::written=1*panic->off;metrics::stream_ended=1*panic->off;metrics::entries_lost=1*panic->off");
+    setting.done().await;
+    says(&pipeline, "failpoint metrics::stream_ended panic").await;
+    setting.check().await;
+    eventually(DEADLINE, "a loss to be noticed", async || {
+        const GONE: &str =
+            "local id = redis.call('XADD', KEYS[1], '*', 'payload', 'x') return redis.call('XDEL', KEYS[1], id)";
+        let mut gone = redis::cmd("EVAL");
+        gone.arg(GONE).arg(1).arg(STREAM);
+        gone.query_async::<()>(&mut setting.connection).await.map_err(|error| error.to_string())?;
+        match pipeline.stderr().contains("failpoint metrics::entries_lost panic") {
+            true => Ok(()),
+            false => Err(pipeline.stderr()),
+        }
+    })
+    .await;
+    setting.add(400).await;
+    setting.done().await;
+    setting.check().await;
+    crate::thing::drained(pipeline).await;
+    run.held(3, setting.events, "exit code 70 once, twice in place");
+}
+
 /// Every place panics at random, again and again.
 async fn at_random(kind: Kind) {
     let run = Run::of(FAULT, "at random in every place at once", kind);

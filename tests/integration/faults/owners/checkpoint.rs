@@ -12,6 +12,9 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// Between two looks: short, because what comes next is to hit the moment.
 const POLL: Duration = Duration::from_millis(5);
 
+/// A connection that is being closed, such as the one of an earlier look, holds the file of SQLite for a moment.
+const PASSING: Duration = Duration::from_millis(100);
+
 /// Events of all streams that are done, one way or another.
 pub async fn try_done(database: &TestDatabase) -> Result<u64, String> {
     let rows = database.try_rows("SELECT applied, dead_lettered, skipped FROM write_behind_checkpoint").await?;
@@ -45,13 +48,13 @@ impl<'a> Lock<'a> {
             Kind::Postgres | Kind::MariaDb => None,
             Kind::Sqlite => {
                 let file = SqliteConnectOptions::new().filename(&database.access().database);
-                Some(file.busy_timeout(Duration::ZERO).connect().await.expect("SQLite opens the file"))
+                Some(file.busy_timeout(PASSING).connect().await.expect("SQLite opens the file"))
             }
         };
         Lock { database, sqlite }
     }
 
-    /// Whether it is held now; does not wait for it.
+    /// Whether it is held now; does not wait for it, but that it be held for more than a moment.
     pub async fn is_held(&mut self) -> bool {
         let asked = match &mut self.sqlite {
             None => {

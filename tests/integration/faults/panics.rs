@@ -287,27 +287,4 @@ async fn while_documents_are_fetched() {
     assert_eq!(items(&database).await, model(&events));
 }
 
-macro_rules! on_each_database {
-    ($($name:ident),*) => { $(
-        mod $name {
-            use super::*;
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn sqlite() {
-                super::$name(Kind::Sqlite).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn postgres() {
-                super::$name(Kind::Postgres).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn mariadb() {
-                super::$name(Kind::MariaDb).await;
-            }
-        }
-    )* };
-}
-
 on_each_database!(in_each_place, at_random, until_the_limit, that_stands_still);

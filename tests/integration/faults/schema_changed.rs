@@ -206,29 +206,6 @@ async fn may_insert(database: &TestDatabase, may: bool) {
     }
 }
 
-macro_rules! on_each_database {
-    ($($name:ident),*) => { $(
-        mod $name {
-            use super::*;
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn sqlite() {
-                super::$name(Kind::Sqlite).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn postgres() {
-                super::$name(Kind::Postgres).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn mariadb() {
-                super::$name(Kind::MariaDb).await;
-            }
-        }
-    )* };
-}
-
 on_each_database!(the_table_is_gone, a_column_is_added_that_nothing_is_mapped_to, a_column_is_widened);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -96,13 +96,14 @@ impl PendingBatches {
 mod tests {
     use super::*;
     use crate::mapping::ChangeKind;
+    use crate::row::Row;
 
     fn batch(after: u64, upto: u64, events: usize) -> MappedBatch {
         let id = |ms| StreamId { ms, seq: 0 };
         let event = |n: u64| MappedEvent {
             entry: Entry { id: id(after + 1 + n), fields: vec![] },
             document: Document::None,
-            outcome: Ok(Change { kind: ChangeKind::Append, row: vec![] }),
+            outcome: Ok(Change { kind: ChangeKind::Append, row: Row::default() }),
         };
         let events = (0..events as u64).map(event).collect();
         MappedBatch { span: Span { after: id(after), upto: id(upto) }, events, skipped: 1, credits: 10 }

@@ -12,6 +12,7 @@ pub mod logging;
 pub mod mapping;
 pub mod metrics;
 pub mod pipeline;
+pub mod row;
 pub mod settings;
 pub mod sink;
 pub mod startup;

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::NaiveDateTime;
-
 /// A table's name, with its schema where one was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableName {
@@ -150,57 +148,5 @@ impl TablePlan {
     /// Whether keys that differ here are of different rows.
     pub fn keys_are_exact(&self) -> bool {
         self.key.iter().all(|place| self.columns[*place].compares_exactly)
-    }
-}
-
-/// A value on its way to a column.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// NULL
-    Null,
-    /// Boolean.
-    Bool(bool),
-    /// Whole number.
-    Int(i64),
-    /// Whole number over [`i64::MAX`].
-    UInt(u64),
-    /// Binary floating point, always finite.
-    Float(f64),
-    /// Text, and every type that the database reads from text: decimals, UUID, JSON, dates, times.
-    Text(String),
-    /// Bytes.
-    Bytes(Vec<u8>),
-    /// Day and time in UTC.
-    Timestamp(NaiveDateTime),
-}
-
-impl Value {
-    /// What the value weighs in a statement, in bytes, roughly.
-    pub fn bytes(&self) -> usize {
-        const SCALAR: usize = 16;
-        match self {
-            Value::Text(text) => text.len() + SCALAR,
-            Value::Bytes(bytes) => bytes.len() + SCALAR,
-            _ => SCALAR,
-        }
-    }
-
-    /// Appends a form in which equal values are equal bytes and no two values run into each other.
-    pub fn key_bytes(&self, out: &mut Vec<u8>) {
-        let mut tagged = |tag: u8, bytes: &[u8]| {
-            out.push(tag);
-            out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-            out.extend_from_slice(bytes);
-        };
-        match self {
-            Value::Null => tagged(0, &[]),
-            Value::Bool(value) => tagged(1, &[u8::from(*value)]),
-            Value::Int(value) => tagged(2, &value.to_be_bytes()),
-            Value::UInt(value) => tagged(3, &value.to_be_bytes()),
-            Value::Float(value) => tagged(4, &value.to_bits().to_be_bytes()),
-            Value::Text(value) => tagged(5, value.as_bytes()),
-            Value::Bytes(value) => tagged(6, value),
-            Value::Timestamp(value) => tagged(7, &value.and_utc().timestamp_micros().to_be_bytes()),
-        }
     }
 }

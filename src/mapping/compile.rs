@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::members::Paths;
 use super::path::Path;
 use super::{MappedColumn, Mapping, Source};
 use crate::settings::{ColumnSource, RdbmsKind, StreamSettings, WriteMode};
@@ -18,10 +19,10 @@ impl Mapping {
         if let Some(reason) = &table.not_transactional {
             problems.push(format!("{setting}.table: {} {reason}: exactly once needs transactions", table.name));
         }
-        let mut columns = Vec::new();
+        let (mut columns, mut paths) = (Vec::new(), Paths::default());
         for from in &stream.columns {
             let name = format!("{setting}.columns.{}", from.column);
-            match compile_column(from, table) {
+            match compile_column(from, table, &mut paths) {
                 Ok(column) => columns.push(column),
                 Err(problem) => problems.push(format!("{name}: {problem}")),
             }
@@ -49,6 +50,7 @@ impl Mapping {
             key_is_document_key,
             columns,
             key,
+            paths,
             mode: stream.mode,
             write_behind: stream.write_behind,
             on_missing: stream.on_missing,
@@ -57,7 +59,7 @@ impl Mapping {
     }
 }
 
-fn compile_column(from: &ColumnSource, table: &Table) -> Result<MappedColumn, String> {
+fn compile_column(from: &ColumnSource, table: &Table, paths: &mut Paths) -> Result<MappedColumn, String> {
     let Some(column) = table.column(&from.column) else {
         return Err(format!("table {} has no such column; it has {}", table.name, column_names(&table.columns)));
     };
@@ -73,7 +75,11 @@ fn compile_column(from: &ColumnSource, table: &Table) -> Result<MappedColumn, St
         other if other.starts_with('$') => {
             return Err(format!("`{other}` is not one of $id, $key, $op, $stream, $timestamp"));
         }
-        path => Source::Member(Path::parse(path)?),
+        path => {
+            let path = Path::parse(path)?;
+            let number = paths.add(&path);
+            Source::Member(path, number)
+        }
     };
     Ok(MappedColumn { column: column.clone(), source })
 }

@@ -1,34 +1,52 @@
 //! From a JSON value to the value of a column, or the reason why not. Nothing is lost silently.
 
-use serde_json::Value as Json;
+use std::borrow::Cow;
 
 use super::timestamp;
 use crate::event::{Rejection, RejectionClass};
-use crate::table::{Column, ColumnKind, Value};
+use crate::row::Value;
+use crate::table::{Column, ColumnKind};
 
-/// Converts a member of a document. The rejection's message does not yet name the column.
-pub fn convert(json: &Json, column: &Column) -> Result<Value, Rejection> {
-    match (json, &column.kind) {
-        (Json::Null, _) => Ok(Value::Null),
-        (_, ColumnKind::Json) => Ok(Value::Text(json.to_string())),
-        (Json::String(value), _) => text(value, column),
-        (Json::Number(number), _) => from_number(number.as_str(), column),
-        (Json::Bool(value), kind) => match kind {
-            ColumnKind::Bool => Ok(Value::Bool(*value)),
-            ColumnKind::Int { takes_bool: true, .. } => Ok(Value::Int(i64::from(*value))),
-            ColumnKind::Text { .. } => text(if *value { "true" } else { "false" }, column),
+/// Converts a member of a document, given as its JSON text. The rejection's message does not yet name the column.
+pub fn json<'a>(json: &'a str, column: &Column) -> Result<Value<'a>, Rejection> {
+    if column.kind == ColumnKind::Json && json != "null" {
+        return Ok(Value::text(json));
+    }
+    match json.as_bytes().first() {
+        Some(b'"') => match unescaped(json)? {
+            Cow::Borrowed(plain) => text(plain, column),
+            Cow::Owned(unescaped) => text(&unescaped, column).map(Value::into_owned),
+        },
+        Some(b'-' | b'0'..=b'9') => number(json, column),
+        Some(b't' | b'f') => match column.kind {
+            ColumnKind::Bool => Ok(Value::Bool(json == "true")),
+            ColumnKind::Int { takes_bool: true, .. } => Ok(Value::Int(i64::from(json == "true"))),
+            ColumnKind::Text { .. } => text(json, column),
             _ => Err(wrong_type(json, column)),
         },
-        (Json::Array(_) | Json::Object(_), _) => Err(wrong_type(json, column)),
+        Some(b'n') => Ok(Value::Null),
+        _ => Err(wrong_type(json, column)),
+    }
+}
+
+/// The text of a JSON string, which is known to be one: as it stands where nothing in it is escaped.
+fn unescaped(json: &str) -> Result<Cow<'_, str>, Rejection> {
+    let plain = json.get(1..json.len() - 1).filter(|text| !text.as_bytes().contains(&b'\\'));
+    match plain {
+        Some(plain) => Ok(Cow::Borrowed(plain)),
+        None => serde_json::from_str(json).map(Cow::Owned).map_err(|error| {
+            let message = format!("{} cannot be a text: {error}", shown(json));
+            Rejection::new(RejectionClass::BadJson, message)
+        }),
     }
 }
 
 /// Converts a text: a JSON string, a hash's field, a key.
-pub fn text(value: &str, column: &Column) -> Result<Value, Rejection> {
-    let wrong = || wrong_type(&Json::String(value.to_owned()), column);
+pub fn text<'a>(value: &'a str, column: &Column) -> Result<Value<'a>, Rejection> {
+    let wrong = || wrong_type(&quoted(value), column);
     match &column.kind {
         ColumnKind::Text { max_chars } => within_length(value, *max_chars),
-        ColumnKind::Bytes => Ok(Value::Bytes(value.as_bytes().to_vec())),
+        ColumnKind::Bytes => Ok(Value::Bytes(value.as_bytes().into())),
         ColumnKind::Bool => match value {
             "true" | "1" => Ok(Value::Bool(true)),
             "false" | "0" => Ok(Value::Bool(false)),
@@ -39,61 +57,68 @@ pub fn text(value: &str, column: &Column) -> Result<Value, Rejection> {
         }
         ColumnKind::Int { .. } | ColumnKind::Float { .. } | ColumnKind::Decimal { .. } => {
             if is_number(value) {
-                from_number(value, column)
+                number(value, column)
             } else {
                 Err(wrong())
             }
         }
         ColumnKind::Timestamp { .. } => {
-            let time = timestamp::from_text(value).ok_or_else(wrong)?;
-            Ok(at(time, column))
+            let micros = timestamp::from_text(value).ok_or_else(wrong)?;
+            Ok(at(micros, column))
         }
         // A column that takes any JSON takes a text as a JSON string.
-        ColumnKind::Json => Ok(Value::Text(Json::String(value.to_owned()).to_string())),
+        ColumnKind::Json => Ok(Value::text(quoted(value))),
         ColumnKind::Uuid => match uuid::Uuid::try_parse(value) {
-            Ok(uuid) => Ok(Value::Text(uuid.to_string())),
+            Ok(uuid) => Ok(Value::text(uuid.to_string())),
             Err(_) => Err(wrong()),
         },
         ColumnKind::Date => match chrono::NaiveDate::parse_from_str(value, "%Y-%m-%d") {
-            Ok(day) => Ok(Value::Text(day.to_string())),
+            Ok(day) => Ok(Value::text(day.to_string())),
             Err(_) => Err(wrong()),
         },
         ColumnKind::Choice { members, several } => {
             let known = |text: &str| members.iter().any(|member| member == text);
             let fits = if *several { value.is_empty() || value.split(',').all(known) } else { known(value) };
-            if fits { Ok(Value::Text(value.to_owned())) } else { Err(wrong()) }
+            if fits { Ok(Value::text(value)) } else { Err(wrong()) }
         }
-        ColumnKind::Time | ColumnKind::Other => Ok(Value::Text(value.to_owned())),
+        ColumnKind::Time | ColumnKind::Other => Ok(Value::text(value)),
     }
     .and_then(without_nul)
 }
 
+/// A text as a JSON string.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 /// Converts a time in epoch milliseconds: to a time where the column is one, to the number elsewhere.
-pub fn epoch_ms(ms: u64, column: &Column) -> Result<Value, Rejection> {
+pub fn epoch_ms(ms: u64, column: &Column) -> Result<Value<'static>, Rejection> {
     match column.kind {
         ColumnKind::Timestamp { .. } => {
-            let time = i64::try_from(ms).ok().and_then(chrono::DateTime::from_timestamp_millis);
-            let time = time.ok_or_else(|| out_of_range(&ms.to_string(), "is not a time that can be written"))?;
-            Ok(at(time.naive_utc(), column))
+            let micros = i64::try_from(ms).ok().and_then(|ms| ms.checked_mul(1000)).filter(|m| timestamp::exists(*m));
+            let micros = micros.ok_or_else(|| out_of_range(&ms.to_string(), "is not a time that can be written"))?;
+            Ok(at(micros, column))
         }
         ColumnKind::Date => match i64::try_from(ms).ok().and_then(chrono::DateTime::from_timestamp_millis) {
-            Some(time) => Ok(Value::Text(time.date_naive().to_string())),
+            Some(time) => Ok(Value::text(time.date_naive().to_string())),
             None => Err(out_of_range(&ms.to_string(), "is not a time that can be written")),
         },
-        _ => from_number(&ms.to_string(), column),
+        _ => number(&ms.to_string(), column).map(Value::into_owned),
     }
 }
 
 /// The form of a key's value in which equal is equal: `1.0` and `1e0` are one decimal, `12:30` and `12:30:00` one time.
-pub fn canonical(value: Value, column: &Column) -> Value {
+pub fn canonical<'a>(value: Value<'a>, column: &Column) -> Value<'a> {
     match (value, &column.kind) {
-        (Value::Text(number), ColumnKind::Decimal { .. }) => Value::Text(canonical_decimal(&number)),
+        (Value::Text(number), ColumnKind::Decimal { .. }) => Value::text(canonical_decimal(&number)),
         (Value::Text(time), ColumnKind::Time) => {
             let forms = ["%H:%M:%S%.f", "%H:%M"];
             let parsed = forms.iter().find_map(|form| chrono::NaiveTime::parse_from_str(&time, form).ok());
-            Value::Text(parsed.map_or(time, |time| time.format("%H:%M:%S%.f").to_string()))
+            Value::Text(parsed.map_or(time, |time| time.format("%H:%M:%S%.f").to_string().into()))
         }
-        (Value::Text(text), _) if has_fixed_length(column) => Value::Text(text.trim_end_matches(' ').to_owned()),
+        (Value::Text(text), _) if text.ends_with(' ') && has_fixed_length(column) => {
+            Value::text(text.trim_end_matches(' ').to_owned())
+        }
         // Minus zero is zero.
         (Value::Float(number), ColumnKind::Float { single: true }) => Value::Float(f64::from(number as f32) + 0.0),
         (Value::Float(number), _) => Value::Float(number + 0.0),
@@ -135,18 +160,18 @@ fn canonical_decimal(number: &str) -> String {
 }
 
 /// What a JSON value is, in words.
-pub fn json_type(json: &Json) -> &'static str {
-    match json {
-        Json::Null => "null",
-        Json::Bool(_) => "a boolean",
-        Json::Number(_) => "a number",
-        Json::String(_) => "a text",
-        Json::Array(_) => "an array",
-        Json::Object(_) => "an object",
+pub fn json_type(json: &str) -> &'static str {
+    match json.as_bytes().first() {
+        Some(b'"') => "a text",
+        Some(b'[') => "an array",
+        Some(b'{') => "an object",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
     }
 }
 
-fn from_number(number: &str, column: &Column) -> Result<Value, Rejection> {
+fn number<'a>(number: &'a str, column: &Column) -> Result<Value<'a>, Rejection> {
     match &column.kind {
         ColumnKind::Int { min, max, .. } => {
             let value = whole(number).ok_or_else(|| match number.parse::<f64>() {
@@ -161,7 +186,7 @@ fn from_number(number: &str, column: &Column) -> Result<Value, Rejection> {
             Ok(i64::try_from(value).map(Value::Int).unwrap_or_else(|_| Value::UInt(value as u64)))
         }
         ColumnKind::Float { single } => {
-            let value: f64 = number.parse().map_err(|_| wrong_number(number, column))?;
+            let value: f64 = number.parse().map_err(|_| wrong_type(number, column))?;
             let fits = if *single { (value as f32).is_finite() } else { value.is_finite() };
             if fits { Ok(Value::Float(value)) } else { Err(out_of_range(number, "is too large for a float")) }
         }
@@ -169,7 +194,7 @@ fn from_number(number: &str, column: &Column) -> Result<Value, Rejection> {
         ColumnKind::Bool => match number {
             "0" => Ok(Value::Bool(false)),
             "1" => Ok(Value::Bool(true)),
-            _ => Err(wrong_number(number, column)),
+            _ => Err(wrong_type(number, column)),
         },
         ColumnKind::Text { max_chars } => within_length(number, *max_chars),
         ColumnKind::Timestamp { .. } => {
@@ -177,10 +202,9 @@ fn from_number(number: &str, column: &Column) -> Result<Value, Rejection> {
                 .ok_or_else(|| out_of_range(number, "is not an epoch in seconds, milliseconds or microseconds"))?;
             Ok(at(time, column))
         }
-        ColumnKind::Json => Ok(Value::Text(number.to_owned())),
-        ColumnKind::Other => Ok(Value::Text(number.to_owned())),
+        ColumnKind::Json | ColumnKind::Other => Ok(Value::text(number)),
         ColumnKind::Bytes | ColumnKind::Uuid | ColumnKind::Date | ColumnKind::Time | ColumnKind::Choice { .. } => {
-            Err(wrong_number(number, column))
+            Err(wrong_type(number, column))
         }
     }
 }
@@ -203,7 +227,7 @@ fn has_fraction(number: &str) -> bool {
 }
 
 /// A decimal stays the text that it came as; only its size is looked at.
-fn decimal(number: &str, precision: Option<u32>, scale: Option<u32>) -> Result<Value, Rejection> {
+fn decimal(number: &str, precision: Option<u32>, scale: Option<u32>) -> Result<Value<'_>, Rejection> {
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let exponent: i64 = exponent.parse().map_err(|_| out_of_range(number, "has an exponent out of reach"))?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -211,13 +235,13 @@ fn decimal(number: &str, precision: Option<u32>, scale: Option<u32>) -> Result<V
     let leading_zeros = digits.len() - digits.trim_start_matches('0').len();
     let significant = digits.trim_start_matches('0').trim_end_matches('0').len() as i64;
     if significant == 0 {
-        return Ok(Value::Text(number.to_owned()));
+        return Ok(Value::text(number));
     }
     // Position of the point, counted from the first significant digit.
     let integer_digits = digits.len() as i64 - fraction.len() as i64 - leading_zeros as i64 + exponent;
     let fraction_digits = (significant - integer_digits).max(0);
     let (Some(precision), scale) = (precision, i64::from(scale.unwrap_or(0))) else {
-        return Ok(Value::Text(number.to_owned()));
+        return Ok(Value::text(number));
     };
     if integer_digits > i64::from(precision) - scale {
         let most = i64::from(precision) - scale;
@@ -229,10 +253,10 @@ fn decimal(number: &str, precision: Option<u32>, scale: Option<u32>) -> Result<V
             &format!("would be rounded: it has more than {scale} digits after the point"),
         ));
     }
-    Ok(Value::Text(number.to_owned()))
+    Ok(Value::text(number))
 }
 
-fn within_length(value: &str, max_chars: Option<u64>) -> Result<Value, Rejection> {
+fn within_length(value: &str, max_chars: Option<u64>) -> Result<Value<'_>, Rejection> {
     if let Some(max) = max_chars {
         // The length in bytes is no less than the length in characters, and costs nothing to know.
         let chars = if value.len() as u64 <= max { 0 } else { value.chars().count() as u64 };
@@ -241,11 +265,11 @@ fn within_length(value: &str, max_chars: Option<u64>) -> Result<Value, Rejection
             return Err(Rejection::new(RejectionClass::TooLong, message));
         }
     }
-    Ok(Value::Text(value.to_owned()))
+    Ok(Value::text(value))
 }
 
 /// PostgreSQL cannot store the character NUL in a text, and C programs that read the others stop at it.
-fn without_nul(value: Value) -> Result<Value, Rejection> {
+fn without_nul(value: Value<'_>) -> Result<Value<'_>, Rejection> {
     match &value {
         Value::Text(text) if text.contains('\0') => {
             Err(out_of_range(text, "holds the character NUL, which a text column cannot store"))
@@ -254,12 +278,12 @@ fn without_nul(value: Value) -> Result<Value, Rejection> {
     }
 }
 
-fn at(time: chrono::NaiveDateTime, column: &Column) -> Value {
+fn at(micros: i64, column: &Column) -> Value<'static> {
     let digits = match column.kind {
         ColumnKind::Timestamp { fraction_digits } => fraction_digits,
         _ => 6,
     };
-    Value::Timestamp(timestamp::cut_fraction(time, digits))
+    Value::Timestamp(timestamp::cut_fraction(micros, digits))
 }
 
 /// Whether a text is a number as JSON writes it: not `inf`, `nan` or `+1`, which Rust's parser takes.
@@ -267,7 +291,7 @@ fn is_number(text: &str) -> bool {
     serde_json::from_str::<serde_json::Number>(text).is_ok()
 }
 
-fn wrong_type(json: &Json, column: &Column) -> Rejection {
+fn wrong_type(json: &str, column: &Column) -> Rejection {
     let takes = match column.kind {
         ColumnKind::Bool => "true or false",
         ColumnKind::Int { .. } => "a whole number",
@@ -282,15 +306,8 @@ fn wrong_type(json: &Json, column: &Column) -> Rejection {
         ColumnKind::Choice { .. } => "one of its members, as a text",
         ColumnKind::Other => "a text that the database understands",
     };
-    let message = format!("takes {takes}, and the document has {} {}", json_type(json), shown(&json.to_string()));
+    let message = format!("takes {takes}, and the document has {} {}", json_type(json), shown(json));
     Rejection::new(RejectionClass::WrongType, message)
-}
-
-fn wrong_number(number: &str, column: &Column) -> Rejection {
-    match serde_json::from_str(number) {
-        Ok(json) => wrong_type(&json, column),
-        Err(_) => Rejection::new(RejectionClass::WrongType, format!("{} is not a number", shown(number))),
-    }
 }
 
 fn out_of_range(value: &str, why: &str) -> Rejection {
@@ -344,9 +361,9 @@ mod tests {
 
     #[test]
     fn what_fits_is_converted() {
-        let text = |value: &str| Value::Text(value.into());
+        let text = |value: &'static str| Value::text(value);
         let time = |value: &str| Value::Timestamp(super::timestamp::from_text(value).unwrap());
-        let number = |value: &str| serde_json::from_str::<Json>(value).unwrap();
+        let number = |value: &str| serde_json::from_str::<serde_json::Value>(value).unwrap();
         for (json, kind, expected) in [
             (json!(null), int(), Value::Null),
             (json!(42), int(), Value::Int(42)),
@@ -378,7 +395,7 @@ mod tests {
             (json!("b,a"), ColumnKind::Choice { members: vec!["a".into(), "b".into()], several: true }, text("b,a")),
             (json!("2024-02-29"), ColumnKind::Date, text("2024-02-29")),
         ] {
-            assert_eq!(convert(&json, &column(kind.clone())), Ok(expected), "{json} to {kind:?}");
+            assert_eq!(super::json(&json.to_string(), &column(kind.clone())), Ok(expected), "{json} to {kind:?}");
         }
     }
 
@@ -402,7 +419,7 @@ mod tests {
     #[test]
     fn what_would_be_changed_is_refused() {
         use RejectionClass::{OutOfRange, TooLong, WrongType};
-        let number = |value: &str| serde_json::from_str::<Json>(value).unwrap();
+        let number = |value: &str| serde_json::from_str::<serde_json::Value>(value).unwrap();
         for (json, kind, class) in [
             (json!(2147483648u64), int(), OutOfRange),
             (json!(-1), unsigned(), OutOfRange),
@@ -432,7 +449,7 @@ mod tests {
             (json!("x"), ColumnKind::Uuid, WrongType),
             (json!(2), ColumnKind::Bool, WrongType),
         ] {
-            let rejection = convert(&json, &column(kind.clone())).unwrap_err();
+            let rejection = super::json(&json.to_string(), &column(kind.clone())).unwrap_err();
             assert_eq!(rejection.class, class, "{json} to {kind:?}: {rejection}");
         }
     }

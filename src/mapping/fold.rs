@@ -1,8 +1,10 @@
 //! Pure: the changes of a batch, folded into few statements with the same result.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use crate::table::{TablePlan, Value};
+use crate::row::Row;
+use crate::table::TablePlan;
 
 /// What an event does to the table.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,7 +12,7 @@ pub struct Change {
     /// The kind of change.
     pub kind: ChangeKind,
     /// The values: all mapped columns in their order, for [`ChangeKind::Delete`] only those of the key.
-    pub row: Vec<Value>,
+    pub row: Row,
 }
 
 /// The kinds of change.
@@ -32,7 +34,7 @@ pub struct Step<'a> {
     /// What is done with each of them.
     pub kind: ChangeKind,
     /// The rows; no two of one key unless they are appended.
-    pub rows: Vec<&'a [Value]>,
+    pub rows: Vec<&'a Row>,
 }
 
 /// Folds changes into steps which, run in order, leave the table as the changes one by one would have.
@@ -52,7 +54,7 @@ pub fn fold<'a>(changes: impl IntoIterator<Item = &'a Change>, plan: &TablePlan)
             push(&mut steps, ChangeKind::Append, &change.row);
             continue;
         }
-        let key = key_bytes(change, &plan.key);
+        let key = key_of(change, &plan.key);
         if exact {
             run.add(key, change);
             continue;
@@ -69,19 +71,17 @@ pub fn fold<'a>(changes: impl IntoIterator<Item = &'a Change>, plan: &TablePlan)
     steps
 }
 
-fn key_bytes(change: &Change, key: &[usize]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(64);
+fn key_of<'a>(change: &'a Change, key: &[usize]) -> Cow<'a, [u8]> {
     match change.kind {
-        ChangeKind::Delete => change.row.iter().for_each(|value| value.key_bytes(&mut bytes)),
-        _ => key.iter().for_each(|place| change.row[*place].key_bytes(&mut bytes)),
+        ChangeKind::Delete => change.row.as_bytes().into(),
+        _ => change.row.key(key),
     }
-    bytes
 }
 
 /// What is left of the changes of each key since the last appended row.
 #[derive(Default)]
 struct KeyedRun<'a> {
-    place: HashMap<Vec<u8>, usize>,
+    place: HashMap<Cow<'a, [u8]>, usize>,
     left: Vec<Left<'a>>,
 }
 
@@ -90,19 +90,19 @@ struct KeyedRun<'a> {
 struct Left<'a> {
     /// The row is deleted first. This stays true if it is written again, for the columns that the mapping does not
     /// write: they begin anew with their defaults.
-    delete: Option<&'a [Value]>,
+    delete: Option<&'a Row>,
     /// The row is written then.
-    write: Option<(ChangeKind, &'a [Value])>,
+    write: Option<(ChangeKind, &'a Row)>,
 }
 
 impl<'a> KeyedRun<'a> {
-    fn add(&mut self, key: Vec<u8>, change: &'a Change) {
+    fn add(&mut self, key: Cow<'a, [u8]>, change: &'a Change) {
         let place = *self.place.entry(key).or_insert_with(|| {
             self.left.push(Left::default());
             self.left.len() - 1
         });
         let left = &mut self.left[place];
-        let row = change.row.as_slice();
+        let row = &change.row;
         match (change.kind, left.write) {
             (ChangeKind::Delete, _) => *left = Left { delete: Some(row), write: None },
             (ChangeKind::Update, Some((kind, _))) => left.write = Some((kind, row)),
@@ -125,7 +125,7 @@ impl<'a> KeyedRun<'a> {
     }
 }
 
-fn push<'a>(steps: &mut Vec<Step<'a>>, kind: ChangeKind, row: &'a [Value]) {
+fn push<'a>(steps: &mut Vec<Step<'a>>, kind: ChangeKind, row: &'a Row) {
     match steps.last_mut() {
         Some(step) if step.kind == kind => step.rows.push(row),
         _ => steps.push(Step { kind, rows: vec![row] }),
@@ -141,6 +141,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
+    use crate::row::Value;
     use crate::table::{Column, ColumnKind, Table, TableName};
 
     /// A table with unique keys, or, for appended rows, without.
@@ -148,15 +149,15 @@ mod tests {
     struct Model(BTreeMap<i64, Vec<i64>>);
 
     impl Model {
-        fn apply(&mut self, kind: ChangeKind, row: &[Value]) {
-            let int = |value: &Value| if let Value::Int(n) = value { *n } else { panic!("{value:?}") };
-            let key = int(&row[0]);
+        fn apply(&mut self, kind: ChangeKind, row: &Row) {
+            let int = |place| if let Some(Value::Int(n)) = row.value(place) { n } else { panic!("{row:?}") };
+            let key = int(0);
             match kind {
-                ChangeKind::Append => self.0.entry(key).or_default().push(int(&row[1])),
-                ChangeKind::Upsert => drop(self.0.insert(key, vec![int(&row[1])])),
+                ChangeKind::Append => self.0.entry(key).or_default().push(int(1)),
+                ChangeKind::Upsert => drop(self.0.insert(key, vec![int(1)])),
                 ChangeKind::Update => {
                     if let Some(rows) = self.0.get_mut(&key) {
-                        rows.iter_mut().for_each(|value| *value = int(&row[1]));
+                        rows.iter_mut().for_each(|value| *value = int(1));
                     }
                 }
                 ChangeKind::Delete => drop(self.0.remove(&key)),
@@ -182,9 +183,9 @@ mod tests {
     }
 
     fn change(kind: ChangeKind, key: i64, value: i64) -> Change {
-        let row =
-            if kind == ChangeKind::Delete { vec![Value::Int(key)] } else { vec![Value::Int(key), Value::Int(value)] };
-        Change { kind, row }
+        let values = [Value::Int(key), Value::Int(value)];
+        let width = if kind == ChangeKind::Delete { 1 } else { 2 };
+        Change { kind, row: values.into_iter().take(width).collect() }
     }
 
     #[test]
@@ -204,7 +205,7 @@ mod tests {
             let changes: Vec<Change> = kinds.iter().zip(0..).map(|(kind, n)| change(*kind, 1, n)).collect();
             let steps = fold(&changes, &plan(true));
             let rows: Vec<_> = steps.iter().flat_map(|step| step.rows.iter().map(|row| (step.kind, *row))).collect();
-            let expected: Vec<_> = expected.iter().map(|(kind, n)| (*kind, changes[*n].row.as_slice())).collect();
+            let expected: Vec<_> = expected.iter().map(|(kind, n)| (*kind, &changes[*n].row)).collect();
             assert_eq!(rows, expected, "{kinds:?}");
         }
     }

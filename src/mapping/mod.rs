@@ -6,19 +6,21 @@
 mod compile;
 mod convert;
 mod fold;
+mod members;
 mod path;
 mod timestamp;
 
+use std::fmt;
 use std::sync::Arc;
-
-use serde_json::Value as Json;
 
 use crate::decode::Decoded;
 use crate::event::{Document, Entry, Op, Rejection, RejectionClass};
+use crate::row::{Row, Value};
 use crate::settings::{OnMissing, WriteBehind, WriteMode};
-use crate::table::{Column, Table, TablePlan, Value};
+use crate::table::{Column, Table, TablePlan};
 
 pub use fold::{Change, ChangeKind, Step, fold};
+use members::{Found, Paths};
 use path::Path;
 
 /// How the events of one stream become rows of one table.
@@ -30,6 +32,8 @@ pub struct Mapping {
     pub columns: Vec<MappedColumn>,
     /// Which of them identify a row.
     pub key: Vec<usize>,
+    /// Where in a document the columns find their values.
+    paths: Paths,
     mode: WriteMode,
     write_behind: WriteBehind,
     on_missing: OnMissing,
@@ -49,8 +53,8 @@ pub struct MappedColumn {
 /// Where a column's value comes from.
 #[derive(Clone, Debug, PartialEq)]
 enum Source {
-    /// A member of the document.
-    Member(Path),
+    /// A member of the document, and the number of its path.
+    Member(Path, usize),
     /// `$id`: the entry's id.
     EntryId,
     /// `$key`: the document's key.
@@ -120,27 +124,52 @@ impl Mapping {
                 OnMissing::DeadLetter => return Err(missing_document(event)),
             }
         }
-        let json = parse(document)?;
-        let context = Context { entry, event, json: json.as_ref(), stream_name: &self.stream_name };
-        let is_key = |place: usize| kind != ChangeKind::Append && self.key.contains(&place);
-        let value = |place: usize| {
-            let value = context.value(&self.columns[place])?;
-            Ok(if is_key(place) { convert::canonical(value, &self.columns[place].column) } else { value })
-        };
-        let row: Vec<Value> = if kind == ChangeKind::Delete {
-            self.key.iter().copied().map(value).collect::<Result<_, Rejection>>()?
-        } else {
-            (0..self.columns.len()).map(value).collect::<Result<_, Rejection>>()?
-        };
-        // NULL equals nothing: such a row would never be found again, and two of them would fold into one.
-        let place = |nth: usize, index: &usize| if kind == ChangeKind::Delete { nth } else { *index };
-        let null = self.key.iter().enumerate().find(|(nth, index)| row[place(*nth, index)] == Value::Null);
-        if let Some((_, index)) = null.filter(|_| kind != ChangeKind::Append) {
-            let MappedColumn { column, source } = &self.columns[*index];
-            let message = format!("column `{}` identifies the row, and {source} gives no value", column.name);
-            return Err(reject(RejectionClass::MissingValue, &column.name, message));
+        let members = self.members(document)?;
+        let context = Context { entry, event, members, stream_name: &self.stream_name };
+        let mut row = Row::with_capacity(entry.bytes() + document.bytes());
+        let only_key = kind == ChangeKind::Delete;
+        for nth in 0..if only_key { self.key.len() } else { self.columns.len() } {
+            let place = if only_key { self.key[nth] } else { nth };
+            let column = &self.columns[place];
+            let value = context.value(column)?;
+            if kind == ChangeKind::Append || !self.key.contains(&place) {
+                row.push(&value);
+                continue;
+            }
+            // NULL equals nothing: such a row would never be found again, and two of them would fold into one.
+            if value == Value::Null {
+                let MappedColumn { column, source } = column;
+                let message = format!("column `{}` identifies the row, and {source} gives no value", column.name);
+                return Err(reject(RejectionClass::MissingValue, &column.name, message));
+            }
+            row.push(&convert::canonical(value, &column.column));
         }
         Ok(Mapped::Change(Change { kind, row }))
+    }
+
+    /// What the columns' paths lead to; `None` where the operation has no document.
+    fn members<'a>(&self, document: &'a Document) -> Result<Option<Members<'a>>, Rejection> {
+        let bad = |message: String| Rejection::new(RejectionClass::BadJson, message);
+        match document {
+            Document::None | Document::Missing => Ok(None),
+            Document::Json(json) => {
+                let not_json = |error: &dyn fmt::Display| bad(format!("the document is not valid JSON: {error}"));
+                let json = std::str::from_utf8(json).map_err(|error| not_json(&error))?;
+                let found = self.paths.find(json).map_err(|error| not_json(&error))?;
+                match json.trim_start() {
+                    object if object.starts_with('{') => Ok(Some(Members::Json(found))),
+                    other => Err(bad(format!("the document is {}, not a JSON object", convert::json_type(other)))),
+                }
+            }
+            Document::Fields(fields) => {
+                let text = |bytes: &'a [u8], what| {
+                    std::str::from_utf8(bytes).map_err(|_| bad(format!("the {what} of a field is not UTF-8")))
+                };
+                let fields = fields.iter().map(|(name, value)| Ok((text(name, "name")?, text(value, "value")?)));
+                let fields = fields.collect::<Result<Vec<_>, Rejection>>()?;
+                Ok(Some(Members::Flat(self.paths.find_flat(fields))))
+            }
+        }
     }
 
     fn kind(&self, op: Op) -> Result<ChangeKind, Rejection> {
@@ -163,50 +192,38 @@ impl Mapping {
     }
 }
 
-/// The parsed document: an object, or `None` where the operation has none.
-fn parse(document: &Document) -> Result<Option<Json>, Rejection> {
-    let bad = |message: String| Rejection::new(RejectionClass::BadJson, message);
-    match document {
-        Document::None | Document::Missing => Ok(None),
-        Document::Json(text) => match serde_json::from_slice::<Json>(text) {
-            Ok(json @ Json::Object(_)) => Ok(Some(json)),
-            Ok(other) => Err(bad(format!("the document is {}, not a JSON object", convert::json_type(&other)))),
-            Err(error) => Err(bad(format!("the document is not valid JSON: {error}"))),
-        },
-        Document::Fields(fields) => {
-            let mut object = serde_json::Map::new();
-            for (name, value) in fields {
-                let text = |bytes: &[u8], what| {
-                    String::from_utf8(bytes.to_vec()).map_err(|_| bad(format!("the {what} of a field is not UTF-8")))
-                };
-                object.insert(text(name, "name")?, Json::String(text(value, "value")?));
-            }
-            Ok(Some(Json::Object(object)))
-        }
-    }
-}
-
 fn missing_document(event: &Decoded) -> Rejection {
     let key = event.key.as_deref().map_or("".into(), String::from_utf8_lossy);
     let message = format!("no document at key `{key}` when the event was read: it expired or was deleted");
     Rejection::new(RejectionClass::MissingDocument, message)
 }
 
+/// What the paths of the mapping lead to in one document.
+enum Members<'a> {
+    /// JSON texts.
+    Json(Found<'a>),
+    /// Plain texts.
+    Flat(Found<'a>),
+}
+
 /// All that a column's value can come from.
 struct Context<'a> {
     entry: &'a Entry,
     event: &'a Decoded,
-    json: Option<&'a Json>,
+    members: Option<Members<'a>>,
     stream_name: &'a str,
 }
 
 impl Context<'_> {
-    fn value(&self, column: &MappedColumn) -> Result<Value, Rejection> {
+    fn value<'v>(&'v self, column: &MappedColumn) -> Result<Value<'v>, Rejection> {
         let name = &column.column.name;
         let value = match &column.source {
-            Source::Member(path) => match self.json {
-                Some(json) => {
-                    path.find(json).map_or(Ok(Value::Null), |member| convert::convert(member, &column.column))
+            Source::Member(path, number) => match &self.members {
+                Some(Members::Json(found)) => {
+                    found[*number].map_or(Ok(Value::Null), |json| convert::json(json, &column.column))
+                }
+                Some(Members::Flat(found)) => {
+                    found[*number].map_or(Ok(Value::Null), |text| convert::text(text, &column.column))
                 }
                 None => {
                     return Err(reject(
@@ -220,7 +237,7 @@ impl Context<'_> {
                     ));
                 }
             },
-            Source::EntryId => convert::text(&self.entry.id.to_string(), &column.column),
+            Source::EntryId => convert::text(&self.entry.id.to_string(), &column.column).map(Value::into_owned),
             Source::Key => self.key().and_then(|key| convert::text(key, &column.column)),
             Source::Op => convert::text(self.event.op.name(), &column.column),
             Source::Stream => convert::text(self.stream_name, &column.column),
@@ -251,10 +268,10 @@ fn reject(class: RejectionClass, column: &str, message: String) -> Rejection {
     Rejection { class, column: Some(column.to_owned()), message }
 }
 
-impl std::fmt::Display for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::Member(path) => write!(f, "the document's `{path}`"),
+            Source::Member(path, _) => write!(f, "the document's `{path}`"),
             Source::EntryId => f.write_str("`$id`"),
             Source::Key => f.write_str("`$key`"),
             Source::Op => f.write_str("`$op`"),

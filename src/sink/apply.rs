@@ -12,9 +12,10 @@ use crate::batch::{MappedBatch, MappedEvent};
 use crate::event::{Rejection, StreamId};
 use crate::lane::Span;
 use crate::mapping::{Change, fold};
+use crate::row::Value;
 use crate::settings::FieldNames;
 use crate::supervision::progress::Progress;
-use crate::table::{TableName, TablePlan, Value};
+use crate::table::{TableName, TablePlan};
 
 /// Which row of the checkpoint a writer moves, and what it writes beside it.
 #[derive(Clone, Debug)]
@@ -257,9 +258,9 @@ impl Applier {
     /// Moves the checkpoint, if it stands where `span` begins. This is the only place that moves it.
     async fn advance(&mut self, span: Span, totals: Totals) -> Result<(), ApplyError> {
         let int = |number: u64| Value::Int(number as i64);
-        let text = |text: &str| Value::Text(text.to_owned());
+        let text = |text: &str| Value::text(text.to_owned());
         debug_assert!(span.after <= span.upto, "the checkpoint would go back: {span}");
-        let arguments = [
+        let arguments = vec![
             text(&span.upto.to_string()),
             int(totals.applied),
             int(totals.dead_lettered),
@@ -274,7 +275,7 @@ impl Applier {
         ];
         self.progress.working();
         let sql = advance_sql(self.session.backend());
-        match within(self.limit, self.session.execute(sql, arguments.iter().collect())).await? {
+        match within(self.limit, self.session.execute(sql, arguments)).await? {
             1 => Ok(()),
             _ => Err(ApplyError::Moved(span.after)),
         }

@@ -6,8 +6,8 @@ use super::sql::{placeholder, rows_of_next_statement};
 use super::{LaneIdentity, Session, Sql, SqlError};
 use crate::batch::MappedEvent;
 use crate::event::{Document, Entry, Rejection};
+use crate::row::Value;
 use crate::settings::FieldNames;
-use crate::table::Value;
 
 /// How much of an event a dead letter keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub async fn insert(
     dead: &[(&MappedEvent, &Rejection)],
     kept: Kept,
 ) -> Result<(), SqlError> {
-    let mut rows: Vec<[Value; COLUMNS.len()]> = dead.iter().map(|(event, why)| row(lane, event, why)).collect();
+    let mut rows: Vec<[Value<'static>; COLUMNS.len()]> =
+        dead.iter().map(|(event, why)| row(lane, event, why)).collect();
     if kept == Kept::Plain {
         rows.iter_mut().flatten().for_each(make_plain);
     }
@@ -36,7 +37,7 @@ pub async fn insert(
         let (chunk, rest) = rows.split_at(rows_of_next_statement(bytes, COLUMNS.len()));
         rows = rest;
         let sql = insert_sql(session.backend(), chunk.len());
-        session.execute(sql, chunk.iter().flatten().collect()).await?;
+        session.execute(sql, chunk.iter().flatten().cloned().collect()).await?;
     }
     Ok(())
 }
@@ -85,10 +86,10 @@ fn insert_sql(backend: DbBackend, rows: usize) -> Sql {
     .into()
 }
 
-fn row(lane: &LaneIdentity, event: &MappedEvent, why: &Rejection) -> [Value; COLUMNS.len()] {
-    let text = |text: &str| Value::Text(text.to_owned());
+fn row(lane: &LaneIdentity, event: &MappedEvent, why: &Rejection) -> [Value<'static>; COLUMNS.len()] {
+    let text = |text: &str| Value::text(text.to_owned());
     let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
-    let optional = |value: Option<String>| value.map_or(Value::Null, Value::Text);
+    let optional = |value: Option<String>| value.map_or(Value::Null, Value::text);
     let field = |name: &str| optional(event.entry.field(name).map(readable));
     [
         text(&lane.pipeline),
@@ -102,7 +103,7 @@ fn row(lane: &LaneIdentity, event: &MappedEvent, why: &Rejection) -> [Value; COL
         field(&lane.fields.op),
         text(&entry_json(&event.entry, &lane.fields)),
         // What could not even be decoded still keeps its payload.
-        document_text(&event.document).map_or_else(|| field(&lane.fields.payload), Value::Text),
+        document_text(&event.document).map_or_else(|| field(&lane.fields.payload), Value::text),
         text(why.class.name()),
         optional(why.column.clone()),
         text(&why.message.replace('\0', "\u{fffd}")),
@@ -137,11 +138,13 @@ fn readable(bytes: &[u8]) -> String {
     }
 }
 
-fn make_plain(value: &mut Value) {
+fn make_plain(value: &mut Value<'_>) {
     const PLAIN_CHARS_MAX: usize = 4096;
     if let Value::Text(text) = value {
         let plain = text.chars().take(PLAIN_CHARS_MAX);
-        *text = plain.map(|c| if c.is_ascii() { c.to_string() } else { c.escape_unicode().to_string() }).collect();
+        let plain: String =
+            plain.map(|c| if c.is_ascii() { c.to_string() } else { c.escape_unicode().to_string() }).collect();
+        *text = plain.into();
     }
 }
 

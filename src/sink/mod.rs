@@ -23,7 +23,7 @@ use futures_util::future::BoxFuture;
 use sea_orm::DbBackend;
 
 use crate::mapping::Step;
-use crate::table::Value;
+use crate::row::Value;
 
 pub use apply::{Applied, Applier, ApplyError, LaneIdentity, within};
 pub use classify::{ErrorClass, SqlError};
@@ -51,7 +51,7 @@ pub trait Session: Send {
     fn control(&mut self, statement: &'static str) -> Answer<'_, ()>;
 
     /// Runs one statement and answers the number of rows it matched. Placeholders are the dialect's.
-    fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<&'a Value>) -> Answer<'a, u64>;
+    fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<Value<'a>>) -> Answer<'a, u64>;
 
     /// Which dialect of SQL the database speaks.
     fn backend(&self) -> DbBackend;

@@ -11,7 +11,8 @@ use super::values::write_values;
 use super::{Answer, ErrorClass, IDLE_MARGIN, Session, Sql, SqlError};
 use crate::event::RejectionClass;
 use crate::mapping::Step;
-use crate::table::{TablePlan, Value};
+use crate::row::{Value, day_and_time};
+use crate::table::TablePlan;
 
 /// A connection to a MySQL or MariaDB server.
 pub struct MySqlSession {
@@ -66,7 +67,7 @@ impl Session for MySqlSession {
         })
     }
 
-    fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<&'a Value>) -> Answer<'a, u64> {
+    fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<Value<'a>>) -> Answer<'a, u64> {
         Box::pin(async move {
             let bytes = sql.len() + arguments.iter().map(|value| value.bytes()).sum::<usize>();
             if bytes >= self.packet_bytes_max {
@@ -77,7 +78,7 @@ impl Session for MySqlSession {
                 });
             }
             let mut bound = MySqlArguments::default();
-            for value in arguments {
+            for value in &arguments {
                 bind(&mut bound, value).map_err(SqlError::unbindable)?;
             }
             let query = sqlx::query_with::<MySql, _>(AssertSqlSafe(sql), bound);
@@ -92,15 +93,15 @@ impl Session for MySqlSession {
     }
 }
 
-fn bind(arguments: &mut MySqlArguments, value: &Value) -> Result<(), sqlx::error::BoxDynError> {
+fn bind(arguments: &mut MySqlArguments, value: &Value<'_>) -> Result<(), sqlx::error::BoxDynError> {
     match value {
         Value::Null => arguments.add(None::<String>),
         Value::Bool(value) => arguments.add(*value),
         Value::Int(value) => arguments.add(*value),
         Value::UInt(value) => arguments.add(*value),
         Value::Float(value) => arguments.add(*value),
-        Value::Text(value) => arguments.add(value.as_str()),
-        Value::Bytes(value) => arguments.add(value.as_slice()),
-        Value::Timestamp(value) => arguments.add(*value),
+        Value::Text(value) => arguments.add(value.as_ref()),
+        Value::Bytes(value) => arguments.add(value.as_ref()),
+        Value::Timestamp(micros) => arguments.add(day_and_time(*micros)),
     }
 }

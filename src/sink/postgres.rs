@@ -9,7 +9,8 @@ use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Executor, Postgres};
 use super::sql::{on_conflict_postgres, places_besides, quote, quote_table};
 use super::{Answer, IDLE_MARGIN, Session, Sql, SqlError};
 use crate::mapping::{ChangeKind, Step};
-use crate::table::{Column, ColumnKind, TablePlan, Value};
+use crate::row::{Row, Value, day_and_time};
+use crate::table::{Column, ColumnKind, TablePlan};
 
 /// A connection to a PostgreSQL server.
 pub struct PostgresSession {
@@ -58,10 +59,10 @@ impl Session for PostgresSession {
         })
     }
 
-    fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<&'a Value>) -> Answer<'a, u64> {
+    fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<Value<'a>>) -> Answer<'a, u64> {
         Box::pin(async move {
             let mut bound = PgArguments::default();
-            for value in arguments {
+            for value in &arguments {
                 bind(&mut bound, value).map_err(SqlError::unbindable)?;
             }
             let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), bound);
@@ -170,45 +171,43 @@ type BindResult = Result<(), sqlx::error::BoxDynError>;
 fn bind_array(arguments: &mut PgArguments, column: &Column, step: &Step<'_>, place: usize) -> BindResult {
     /// The column's values, taken out of the rows by `take`.
     fn column_of<'a, T>(
-        step: &'a Step<'a>,
+        step: &Step<'a>,
         place: usize,
-        take: impl Fn(&'a Value) -> Option<T>,
+        take: impl Fn(Value<'a>) -> Option<T>,
     ) -> Result<Vec<Option<T>>, sqlx::error::BoxDynError> {
-        let value = |row: &&'a [Value]| match &row[place] {
-            Value::Null => Ok(None),
-            value => take(value).map(Some).ok_or_else(|| format!("{value:?} in a column of another type").into()),
+        let value = |row: &&'a Row| match row.value(place) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => take(value).map(Some).ok_or_else(|| "a value in a column of another type".into()),
         };
         step.rows.iter().map(value).collect()
     }
     match &column.kind {
         ColumnKind::Bool => {
-            arguments.add(column_of(step, place, |v| if let Value::Bool(b) = v { Some(*b) } else { None })?)
+            arguments.add(column_of(step, place, |v| if let Value::Bool(b) = v { Some(b) } else { None })?)
         }
         ColumnKind::Int { .. } => {
-            arguments.add(column_of(step, place, |v| if let Value::Int(n) = v { Some(*n) } else { None })?)
+            arguments.add(column_of(step, place, |v| if let Value::Int(n) = v { Some(n) } else { None })?)
         }
         ColumnKind::Float { .. } => {
-            arguments.add(column_of(step, place, |v| if let Value::Float(f) = v { Some(*f) } else { None })?)
+            arguments.add(column_of(step, place, |v| if let Value::Float(f) = v { Some(f) } else { None })?)
         }
-        ColumnKind::Bytes => {
-            arguments.add(column_of(step, place, |v| if let Value::Bytes(b) = v { Some(b.as_slice()) } else { None })?)
-        }
-        ColumnKind::Timestamp { .. } => {
-            arguments.add(column_of(step, place, |v| if let Value::Timestamp(t) = v { Some(*t) } else { None })?)
-        }
-        _ => arguments.add(column_of(step, place, |v| if let Value::Text(t) = v { Some(t.as_str()) } else { None })?),
+        ColumnKind::Bytes => arguments
+            .add(column_of(step, place, |v| if let Value::Bytes(b) = v { Some(b.into_owned()) } else { None })?),
+        ColumnKind::Timestamp { .. } => arguments
+            .add(column_of(step, place, |v| if let Value::Timestamp(t) = v { Some(day_and_time(t)) } else { None })?),
+        _ => arguments.add(column_of(step, place, |v| if let Value::Text(t) = v { Some(t) } else { None })?),
     }
 }
 
-fn bind(arguments: &mut PgArguments, value: &Value) -> BindResult {
+fn bind(arguments: &mut PgArguments, value: &Value<'_>) -> BindResult {
     match value {
         Value::Null => arguments.add(None::<String>),
         Value::Bool(value) => arguments.add(*value),
         Value::Int(value) => arguments.add(*value),
         Value::UInt(value) => arguments.add(i64::try_from(*value)?),
         Value::Float(value) => arguments.add(*value),
-        Value::Text(value) => arguments.add(value.as_str()),
-        Value::Bytes(value) => arguments.add(value.as_slice()),
-        Value::Timestamp(value) => arguments.add(*value),
+        Value::Text(value) => arguments.add(value.as_ref()),
+        Value::Bytes(value) => arguments.add(value.as_ref()),
+        Value::Timestamp(micros) => arguments.add(day_and_time(*micros)),
     }
 }

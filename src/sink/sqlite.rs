@@ -8,7 +8,8 @@ use super::sql::ValuesStatements;
 use super::values::write_values;
 use super::{Answer, Session, Sql, SqlError};
 use crate::mapping::Step;
-use crate::table::{ColumnKind, TablePlan, Value};
+use crate::row::{Value, day_and_time};
+use crate::table::{ColumnKind, TablePlan};
 
 /// A connection to an SQLite file.
 pub struct SqliteSession {
@@ -48,10 +49,10 @@ impl Session for SqliteSession {
         })
     }
 
-    fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<&'a Value>) -> Answer<'a, u64> {
+    fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<Value<'a>>) -> Answer<'a, u64> {
         Box::pin(async move {
             let mut bound = SqliteArguments::default();
-            for value in arguments {
+            for value in &arguments {
                 bind(&mut bound, value).map_err(SqlError::unbindable)?;
             }
             let query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), bound);
@@ -66,7 +67,7 @@ impl Session for SqliteSession {
     }
 }
 
-fn bind(arguments: &mut SqliteArguments, value: &Value) -> Result<(), sqlx::error::BoxDynError> {
+fn bind(arguments: &mut SqliteArguments, value: &Value<'_>) -> Result<(), sqlx::error::BoxDynError> {
     match value {
         Value::Null => arguments.add(None::<i64>),
         Value::Bool(value) => arguments.add(*value),
@@ -74,9 +75,9 @@ fn bind(arguments: &mut SqliteArguments, value: &Value) -> Result<(), sqlx::erro
         // Over i64::MAX no column of SQLite takes it: the mapping refuses it before.
         Value::UInt(value) => arguments.add(i64::try_from(*value)?),
         Value::Float(value) => arguments.add(*value),
-        Value::Text(value) => arguments.add(value.clone()),
-        Value::Bytes(value) => arguments.add(value.clone()),
-        Value::Timestamp(value) => arguments.add(value.format("%Y-%m-%d %H:%M:%S%.f").to_string()),
+        Value::Text(value) => arguments.add(value.clone().into_owned()),
+        Value::Bytes(value) => arguments.add(value.clone().into_owned()),
+        Value::Timestamp(micros) => arguments.add(day_and_time(*micros).format("%Y-%m-%d %H:%M:%S%.f").to_string()),
     }
 }
 

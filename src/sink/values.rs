@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::sql::{ValuesStatements, rows_of_next_statement};
 use super::{Answer, Session};
 use crate::mapping::{ChangeKind, Step};
-use crate::table::Value;
+use crate::row::Value;
 use sea_orm::DbBackend;
 
 /// Writes the rows of one step in as few statements as the placeholders allow.
@@ -19,10 +19,10 @@ pub fn write_values<'a>(
         if step.kind == ChangeKind::Update {
             return update_rows(session, &statements, &key, step).await;
         }
-        let width = step.rows.first().map_or(1, |row| row.len().max(1));
+        let width = step.rows.first().map_or(1, |row| row.values().count().max(1));
         let mut rows = step.rows.as_slice();
         while !rows.is_empty() {
-            let bytes = rows.iter().map(|row| row.iter().map(Value::bytes).sum());
+            let bytes = rows.iter().map(|row| row.bytes());
             let size = rows_of_next_statement(bytes, width);
             let (chunk, rest) = rows.split_at(size);
             rows = rest;
@@ -32,7 +32,7 @@ pub fn write_values<'a>(
                 (_, DbBackend::MySql) => statements.delete_mysql(size),
                 _ => statements.delete(size),
             };
-            let arguments = chunk.iter().flat_map(|row| row.iter()).collect();
+            let arguments = chunk.iter().flat_map(|row| row.values()).collect();
             session.execute(sql, arguments).await?;
         }
         Ok(())
@@ -46,8 +46,8 @@ async fn update_rows(
     step: &Step<'_>,
 ) -> Result<(), super::SqlError> {
     for row in &step.rows {
-        let others = row.iter().enumerate().filter(|(place, _)| !key.contains(place)).map(|(_, value)| value);
-        let arguments: Vec<&Value> = others.chain(key.iter().map(|place| &row[*place])).collect();
+        let others = row.values().enumerate().filter(|(place, _)| !key.contains(place)).map(|(_, value)| value);
+        let arguments: Vec<Value<'_>> = others.chain(key.iter().filter_map(|place| row.value(*place))).collect();
         session.execute(statements.update.clone(), arguments).await?;
     }
     Ok(())

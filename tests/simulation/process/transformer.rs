@@ -7,7 +7,7 @@ use write_behind::batch::{MappedBatch, MappedEvent};
 use write_behind::credits::cost_of_documents;
 use write_behind::event::{Document, Rejection, RejectionClass};
 use write_behind::mapping::{Change, ChangeKind};
-use write_behind::table::Value;
+use write_behind::row::Value;
 
 use crate::world::database::sound;
 use crate::world::stream::{Event, Nature, Stream, key_text};
@@ -46,10 +46,10 @@ impl Transformer {
 }
 
 fn change(number: usize, event: &Event, sound: i64) -> Change {
-    let key = Value::Text(key_text(event.key));
-    let row = match event.kind {
+    let key = Value::text(key_text(event.key));
+    let values = match event.kind {
         ChangeKind::Delete => vec![key],
         _ => vec![key, Value::Int(number as i64), Value::Int(sound)],
     };
-    Change { kind: event.kind, row }
+    Change { kind: event.kind, row: values.into_iter().collect() }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use write_behind::event::StreamId;
 use write_behind::lane::Span;
 use write_behind::mapping::{ChangeKind, Step};
+use write_behind::row::{Row, Value};
 use write_behind::sink::checkpoint::{Position, Totals};
-use write_behind::table::Value;
 
 use super::stream::Stream;
 use crate::invariants;
@@ -38,7 +38,7 @@ pub struct State {
 pub struct Open {
     /// The lane whose row of the checkpoint it holds, and where it moves it.
     pub held: Option<Held>,
-    pub writes: Vec<(ChangeKind, Vec<Value>)>,
+    pub writes: Vec<(ChangeKind, Row)>,
     /// The events that it applies and that are dead letters, for the checks.
     pub applied: Vec<usize>,
     pub dead: Vec<usize>,
@@ -132,10 +132,10 @@ impl Database {
     }
 
     pub fn write(&mut self, transaction: Transaction, step: &Step<'_>) -> Result<(), Refused> {
-        if step.rows.iter().any(|row| row.get(2) == Some(&Value::Int(sound::NOT_THE_ROW))) {
+        if step.rows.iter().any(|row| row.value(2) == Some(Value::Int(sound::NOT_THE_ROW))) {
             return Err(Refused);
         }
-        let rows = step.rows.iter().map(|row| (step.kind, row.to_vec()));
+        let rows = step.rows.iter().map(|row| (step.kind, (*row).clone()));
         self.of(transaction).writes.extend(rows);
         Ok(())
     }
@@ -260,26 +260,26 @@ impl Database {
     }
 }
 
-fn is_bad_at_commit(row: &[Value]) -> bool {
-    row.get(2) == Some(&Value::Int(sound::NOT_AT_COMMIT))
+fn is_bad_at_commit(row: &Row) -> bool {
+    row.value(2) == Some(Value::Int(sound::NOT_AT_COMMIT))
 }
 
 impl State {
-    fn write(&mut self, kind: ChangeKind, row: &[Value]) {
-        let Some(Value::Text(key)) = row.first() else { panic!("a row without a key: {row:?}") };
-        let number = match row.get(1) {
-            Some(Value::Int(number)) => *number as usize,
+    fn write(&mut self, kind: ChangeKind, row: &Row) {
+        let Some(Value::Text(key)) = row.value(0) else { panic!("a row without a key: {row:?}") };
+        let number = match row.value(1) {
+            Some(Value::Int(number)) => number as usize,
             _ => 0,
         };
         match kind {
             ChangeKind::Append => self.rows.push(number),
-            ChangeKind::Upsert => drop(self.table.insert(key.clone(), number)),
+            ChangeKind::Upsert => drop(self.table.insert(key.into_owned(), number)),
             ChangeKind::Update => {
-                if let Some(row) = self.table.get_mut(key) {
+                if let Some(row) = self.table.get_mut(key.as_ref()) {
                     *row = number;
                 }
             }
-            ChangeKind::Delete => drop(self.table.remove(key)),
+            ChangeKind::Delete => drop(self.table.remove(key.as_ref())),
         }
     }
 }

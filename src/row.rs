@@ -1,0 +1,240 @@
+//! Pure: values on their way to the columns of a table, and rows as one run of bytes each.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, NaiveDateTime};
+
+/// A value on its way to a column; borrowed where it stands in a document or a row as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// NULL
+    Null,
+    /// Boolean.
+    Bool(bool),
+    /// Whole number.
+    Int(i64),
+    /// Whole number over [`i64::MAX`].
+    UInt(u64),
+    /// Binary floating point, always finite.
+    Float(f64),
+    /// Text, and every type that the database reads from text: decimals, UUID, JSON, dates, times.
+    Text(Cow<'a, str>),
+    /// Bytes.
+    Bytes(Cow<'a, [u8]>),
+    /// Day and time in UTC, in microseconds since 1970.
+    Timestamp(i64),
+}
+
+impl<'a> Value<'a> {
+    /// A text.
+    pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
+        Value::Text(text.into())
+    }
+
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Null => Value::Null,
+            Value::Bool(value) => Value::Bool(value),
+            Value::Int(value) => Value::Int(value),
+            Value::UInt(value) => Value::UInt(value),
+            Value::Float(value) => Value::Float(value),
+            Value::Text(text) => Value::Text(text.into_owned().into()),
+            Value::Bytes(bytes) => Value::Bytes(bytes.into_owned().into()),
+            Value::Timestamp(micros) => Value::Timestamp(micros),
+        }
+    }
+
+    /// What the value weighs in a statement, in bytes, roughly.
+    pub fn bytes(&self) -> usize {
+        const SCALAR: usize = 16;
+        match self {
+            Value::Text(text) => text.len() + SCALAR,
+            Value::Bytes(bytes) => bytes.len() + SCALAR,
+            _ => SCALAR,
+        }
+    }
+}
+
+/// The day and time of a [`Value::Timestamp`].
+pub fn day_and_time(micros: i64) -> NaiveDateTime {
+    DateTime::from_timestamp_micros(micros).unwrap_or_default().naive_utc()
+}
+
+/// The values of one row, one after another in one run of bytes: a batch of rows is as many pieces of memory as rows,
+/// not as values. Values that are equal are equal bytes, and no two of them run into each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Row(Vec<u8>);
+
+/// What begins each value in a [`Row`].
+mod tag {
+    pub const NULL: u8 = 0;
+    pub const FALSE: u8 = 1;
+    pub const TRUE: u8 = 2;
+    pub const INT: u8 = 3;
+    pub const UINT: u8 = 4;
+    pub const FLOAT: u8 = 5;
+    pub const TEXT: u8 = 6;
+    pub const BYTES: u8 = 7;
+    pub const TIMESTAMP: u8 = 8;
+}
+
+impl Row {
+    /// An empty row with room for values of so many bytes.
+    pub fn with_capacity(bytes: usize) -> Row {
+        Row(Vec::with_capacity(bytes))
+    }
+
+    /// Adds the value of the next column.
+    pub fn push(&mut self, value: &Value<'_>) {
+        match value {
+            Value::Null => self.0.push(tag::NULL),
+            Value::Bool(value) => self.0.push(if *value { tag::TRUE } else { tag::FALSE }),
+            Value::Int(value) => self.scalar(tag::INT, value.to_ne_bytes()),
+            Value::UInt(value) => self.scalar(tag::UINT, value.to_ne_bytes()),
+            Value::Float(value) => self.scalar(tag::FLOAT, value.to_ne_bytes()),
+            Value::Text(text) => self.run(tag::TEXT, text.as_bytes()),
+            Value::Bytes(bytes) => self.run(tag::BYTES, bytes),
+            Value::Timestamp(micros) => self.scalar(tag::TIMESTAMP, micros.to_ne_bytes()),
+        }
+    }
+
+    fn scalar(&mut self, tag: u8, value: [u8; 8]) {
+        let mut tagged = [tag; 9];
+        tagged[1..].copy_from_slice(&value);
+        self.0.extend_from_slice(&tagged);
+    }
+
+    fn run(&mut self, tag: u8, bytes: &[u8]) {
+        self.scalar(tag, (bytes.len() as u64).to_ne_bytes());
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// The values, in the order of the columns.
+    pub fn values(&self) -> impl Iterator<Item = Value<'_>> {
+        Runs(&self.0).map(|run| value_of(run))
+    }
+
+    /// The value of one column.
+    pub fn value(&self, place: usize) -> Option<Value<'_>> {
+        self.values().nth(place)
+    }
+
+    /// The bytes of some columns' values, in the order of `places`, which must be there: equal for equal values.
+    pub fn key(&self, places: &[usize]) -> Cow<'_, [u8]> {
+        let run = |place: &usize| Runs(&self.0).nth(*place).unwrap_or_default();
+        match places {
+            [place] => Cow::Borrowed(run(place)),
+            places => Cow::Owned(places.iter().flat_map(run).copied().collect()),
+        }
+    }
+
+    /// All of its bytes: what [`Row::key`] gives for a row that is only a key.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// What the row weighs, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<'a> FromIterator<Value<'a>> for Row {
+    fn from_iter<I: IntoIterator<Item = Value<'a>>>(values: I) -> Self {
+        let mut row = Row::default();
+        values.into_iter().for_each(|value| row.push(&value));
+        row
+    }
+}
+
+/// What is left of a row, taken apart into the bytes of each value.
+struct Runs<'a>(&'a [u8]);
+
+/// Bytes of a tag and a scalar, or the length of a run.
+const HEAD: usize = 9;
+
+impl<'a> Iterator for Runs<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let length = match *self.0.first()? {
+            tag::NULL | tag::FALSE | tag::TRUE => 1,
+            tag::TEXT | tag::BYTES => HEAD + u64::from_ne_bytes(scalar(self.0)) as usize,
+            _ => HEAD,
+        };
+        let (run, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(run)
+    }
+}
+
+fn scalar(run: &[u8]) -> [u8; 8] {
+    run.get(1..HEAD).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default()
+}
+
+fn value_of(run: &[u8]) -> Value<'_> {
+    let content = || run.get(HEAD..).unwrap_or_default();
+    match run.first() {
+        Some(&tag::FALSE) => Value::Bool(false),
+        Some(&tag::TRUE) => Value::Bool(true),
+        Some(&tag::INT) => Value::Int(i64::from_ne_bytes(scalar(run))),
+        Some(&tag::UINT) => Value::UInt(u64::from_ne_bytes(scalar(run))),
+        Some(&tag::FLOAT) => Value::Float(f64::from_ne_bytes(scalar(run))),
+        Some(&tag::TIMESTAMP) => Value::Timestamp(i64::from_ne_bytes(scalar(run))),
+        // It was a text when it was pushed.
+        Some(&tag::TEXT) => Value::text(std::str::from_utf8(content()).unwrap_or_default()),
+        Some(&tag::BYTES) => Value::Bytes(content().into()),
+        _ => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Value<'static>> {
+        vec![
+            Value::Null,
+            Value::Bool(true),
+            Value::Bool(false),
+            Value::Int(i64::MIN),
+            Value::UInt(u64::MAX),
+            Value::Float(-0.5),
+            Value::text(""),
+            Value::text("größe\n"),
+            Value::Bytes(vec![0, 255].into()),
+            Value::Timestamp(-1),
+        ]
+    }
+
+    #[test]
+    fn a_row_gives_back_what_was_pushed() {
+        let row: Row = all().into_iter().collect();
+        assert_eq!(row.values().collect::<Vec<_>>(), all());
+        assert_eq!(row.value(7), Some(Value::text("größe\n")));
+        assert_eq!(row.value(all().len()), None);
+        assert_eq!(Row::default().values().count(), 0);
+    }
+
+    #[test]
+    fn keys_are_equal_exactly_where_values_are() {
+        let row = |values: &[&'static str]| values.iter().map(|text| Value::text(*text)).collect::<Row>();
+        let (one, other) = (row(&["ab", "c", "x"]), row(&["a", "bc", "x"]));
+        assert_ne!(one.key(&[0, 1]), other.key(&[0, 1]), "values run into each other");
+        assert_eq!(one.key(&[2]), other.key(&[2]));
+        assert_eq!(one.key(&[1]), row(&["c"]).as_bytes());
+        for (place, value) in all().iter().enumerate() {
+            for (other_place, other) in all().iter().enumerate() {
+                let key = |value: &Value<'static>| [value.clone()].into_iter().collect::<Row>();
+                assert_eq!(key(value) == key(other), place == other_place, "{value:?} and {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_timestamp_is_a_day_and_a_time() {
+        assert_eq!(day_and_time(1_717_245_000_123_456).to_string(), "2024-06-01 12:30:00.123456");
+        assert_eq!(day_and_time(-1).to_string(), "1969-12-31 23:59:59.999999");
+    }
+}

@@ -101,7 +101,7 @@ mod tests {
     fn batch(after: u64, upto: u64, events: usize) -> MappedBatch {
         let id = |ms| StreamId { ms, seq: 0 };
         let event = |n: u64| MappedEvent {
-            entry: Entry { id: id(after + 1 + n), fields: vec![] },
+            entry: Entry { id: id(after + 1 + n), fields: Default::default() },
             document: Document::None,
             outcome: Ok(Change { kind: ChangeKind::Append, row: Row::default() }),
         };

@@ -2,7 +2,10 @@
 //!
 //! Pure: what must be fetched from Redis is said by [`Located::AtKey`] and fetched by `stream::documents`.
 
+use bytes::Bytes;
+
 use crate::event::{Document, Entry, Op, Rejection, RejectionClass};
+use crate::fields::Fields as Flat;
 use crate::settings::{DocumentSource, FieldNames};
 
 /// An entry, understood.
@@ -11,7 +14,7 @@ pub struct Decoded {
     /// What happened to the document.
     pub op: Op,
     /// The document's key, if the entry names one.
-    pub key: Option<Vec<u8>>,
+    pub key: Option<Bytes>,
     /// Where the document is.
     pub located: Located,
 }
@@ -39,9 +42,10 @@ pub enum Located {
 /// [`RejectionClass::UnknownOp`], [`RejectionClass::MissingKey`] or [`RejectionClass::MissingDocument`],
 /// in words that name the entry, the field and what the entry has instead.
 pub fn decode(entry: &Entry, names: &FieldNames, source: DocumentSource) -> Result<Decoded, Rejection> {
-    let op = operation(entry, names)?;
-    let key = filled(entry, &names.key).map(<[u8]>::to_vec);
-    let located = match carried(entry, names, source, op) {
+    let control = Control::find(entry, names);
+    let op = operation(entry, names, control.op)?;
+    let key = control.key.map(|key| entry.fields.share(key));
+    let located = match carried(entry, names, source, op, control.payload) {
         Some(document) => Located::Here(document),
         None if op == Op::Delete && key.is_some() => Located::NotNeeded,
         None => match source {
@@ -65,8 +69,35 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     shown
 }
 
-fn operation(entry: &Entry, names: &FieldNames) -> Result<Op, Rejection> {
-    let Some(name) = filled(entry, &names.op) else { return Ok(Op::Insert) };
+/// The fields of an entry that mean something to the pipeline itself, where they are there and not empty.
+#[derive(Default)]
+struct Control<'a> {
+    op: Option<&'a [u8]>,
+    key: Option<&'a [u8]>,
+    payload: Option<&'a [u8]>,
+}
+
+impl<'a> Control<'a> {
+    /// Finds them in one pass. Of fields with one name the first counts.
+    fn find(entry: &'a Entry, names: &FieldNames) -> Self {
+        let mut found = Control::default();
+        for (name, value) in entry.fields.iter() {
+            // Two of the names may be one, in the settings.
+            for (of, place) in
+                [(&names.op, &mut found.op), (&names.key, &mut found.key), (&names.payload, &mut found.payload)]
+            {
+                if place.is_none() && name == of.as_bytes() {
+                    *place = Some(value);
+                }
+            }
+        }
+        let filled = |value: &&[u8]| !value.is_empty();
+        Control { op: found.op.filter(filled), key: found.key.filter(filled), payload: found.payload.filter(filled) }
+    }
+}
+
+fn operation(entry: &Entry, names: &FieldNames, name: Option<&[u8]>) -> Result<Op, Rejection> {
+    let Some(name) = name else { return Ok(Op::Insert) };
     Op::from_name(name).ok_or_else(|| {
         let known = Op::ALL.map(Op::name).join(", ");
         let message = format!(
@@ -80,25 +111,25 @@ fn operation(entry: &Entry, names: &FieldNames) -> Result<Op, Rejection> {
 }
 
 /// The document in the entry itself, if there is one that `source` and `op` allow to use.
-fn carried(entry: &Entry, names: &FieldNames, source: DocumentSource, op: Op) -> Option<Document> {
-    let payload = || filled(entry, &names.payload).map(|json| Document::Json(json.to_vec()));
+fn carried(
+    entry: &Entry,
+    names: &FieldNames,
+    source: DocumentSource,
+    op: Op,
+    payload: Option<&[u8]>,
+) -> Option<Document> {
+    let payload = || payload.map(|json| Document::Json(entry.fields.share(json)));
     match source {
         DocumentSource::Auto | DocumentSource::Inline => payload(),
         DocumentSource::Fields => {
             let controls = [names.op.as_bytes(), names.ack.as_bytes()];
-            let fields = entry.fields.iter().filter(|(name, _)| !controls.contains(&name.as_slice()));
-            let fields: Vec<_> = fields.cloned().collect();
+            let fields: Flat = entry.fields.iter().filter(|(name, _)| !controls.contains(name)).collect();
             (!fields.is_empty()).then_some(Document::Fields(fields))
         }
         // The setting says that the key holds the truth; after a delete there is nothing there to prefer.
         DocumentSource::Json | DocumentSource::String | DocumentSource::Hash if op == Op::Delete => payload(),
         DocumentSource::Json | DocumentSource::String | DocumentSource::Hash => None,
     }
-}
-
-/// The value of a field that is there and not empty.
-fn filled<'a>(entry: &'a Entry, name: &str) -> Option<&'a [u8]> {
-    entry.field(name).filter(|value| !value.is_empty())
 }
 
 fn missing_document(entry: &Entry, payload: &str) -> Rejection {
@@ -152,12 +183,11 @@ mod tests {
     }
 
     fn entry(fields: &[(&str, &str)]) -> Entry {
-        let fields = fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
-        Entry { id: StreamId { ms: 17, seq: 3 }, fields: fields.collect() }
+        Entry { id: StreamId { ms: 17, seq: 3 }, fields: fields.iter().copied().collect() }
     }
 
     fn json(text: &str) -> Located {
-        Located::Here(Document::Json(text.into()))
+        Located::Here(Document::Json(text.to_owned().into()))
     }
 
     fn flat(fields: &[(&str, &str)]) -> Located {
@@ -196,7 +226,7 @@ mod tests {
             ("delete by fields", &[("op", "delete"), ("x", "1")], Fields, Delete, None, flat(&[("x", "1")])),
         ];
         for (what, fields, source, op, key, located) in cases {
-            let want = Decoded { op: *op, key: key.map(|key| key.as_bytes().to_vec()), located: located.clone() };
+            let want = Decoded { op: *op, key: key.map(|key| key.to_owned().into()), located: located.clone() };
             assert_eq!(decode(&entry(fields), &names(), *source), Ok(want), "{what}: {fields:?}");
         }
     }
@@ -228,7 +258,7 @@ mod tests {
     fn the_names_are_those_of_the_settings() {
         let names = FieldNames { key: "doc_id".into(), op: "event_type".into(), ..names() };
         let entry = entry(&[("doc_id", "k"), ("event_type", "delete"), ("op", "nonsense")]);
-        let want = Decoded { op: Op::Delete, key: Some(b"k".to_vec()), located: Located::NotNeeded };
+        let want = Decoded { op: Op::Delete, key: Some("k".into()), located: Located::NotNeeded };
         assert_eq!(decode(&entry, &names, Auto), Ok(want));
     }
 

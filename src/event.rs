@@ -3,6 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
+
+use crate::fields::Fields;
+
 /// The id of a stream entry: milliseconds and a sequence number. Redis only ever lets it grow within a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId {
@@ -46,27 +50,24 @@ impl FromStr for StreamId {
     }
 }
 
-/// One entry as Redis delivered it. Names and values are bytes: Redis does not promise UTF-8.
+/// One entry as Redis delivered it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its id in the stream.
     pub id: StreamId,
     /// Field names and values, in the order of `XADD`.
-    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub fields: Fields,
 }
 
 impl Entry {
     /// The value of the first field called `name`.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
-        let name = name.as_bytes();
-        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_slice())
+        self.fields.get(name.as_bytes())
     }
 
     /// What the entry weighs in memory, in bytes: the unit of the reader's credits.
     pub fn bytes(&self) -> usize {
-        const OVERHEAD_PER_FIELD: usize = 2 * size_of::<Vec<u8>>();
-        let fields = self.fields.iter().map(|(name, value)| name.len() + value.len() + OVERHEAD_PER_FIELD);
-        size_of::<Entry>() + fields.sum::<usize>()
+        size_of::<Entry>() + self.fields.bytes()
     }
 }
 
@@ -113,9 +114,9 @@ impl fmt::Display for Op {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Document {
     /// JSON text, not yet parsed.
-    Json(Vec<u8>),
+    Json(Bytes),
     /// Flat names and values: a Redis hash, or the fields of the entry itself. Every value is text.
-    Fields(Vec<(Vec<u8>, Vec<u8>)>),
+    Fields(Fields),
     /// The key held nothing when it was read.
     Missing,
     /// The operation needs none (`delete`).
@@ -127,7 +128,7 @@ impl Document {
     pub fn bytes(&self) -> usize {
         match self {
             Document::Json(text) => text.len(),
-            Document::Fields(fields) => fields.iter().map(|(name, value)| name.len() + value.len()).sum(),
+            Document::Fields(fields) => fields.bytes(),
             Document::Missing | Document::None => 0,
         }
     }

@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn entry(ms: u64, key: &str) -> Entry {
-        Entry { id: id(ms), fields: vec![(b"key".to_vec(), key.as_bytes().to_vec())] }
+        Entry { id: id(ms), fields: [("key", key)].into_iter().collect() }
     }
 
     /// Checkpoints that exist somewhere were made with these lanes.

@@ -15,8 +15,9 @@ use crate::credits::Credits;
 use crate::event::{Entry, StreamId};
 use crate::lane::{LanePart, LaneSplitter};
 use crate::settings::StreamSettings;
-use crate::stream::connection::{RedisClient, RedisConnection};
+use crate::stream::connection::RedisClient;
 use crate::stream::failure::RedisFailure;
+use crate::stream::read_connection::ReadConnection;
 use crate::stream::reader::{read_after, stream_info};
 use crate::supervision::exit::{ExitReason, LastWords};
 use crate::supervision::progress::Progress;
@@ -52,7 +53,7 @@ pub struct StreamReader {
     settings: StreamSettings,
     redis: RedisClient,
     /// Present while no read is under way: a read takes it along.
-    connection: Option<RedisConnection>,
+    connection: Option<ReadConnection>,
     transformers: Vec<Addr<Transformer>>,
     splitter: LaneSplitter,
     credits: Credits,
@@ -236,7 +237,7 @@ impl StreamReader {
 
 /// What one read brings.
 struct Read {
-    connection: RedisConnection,
+    connection: ReadConnection,
     entries: Vec<Entry>,
     /// The state of the stream after the read, if it was asked for and the read came to the stream's end.
     state: Option<StreamState>,
@@ -244,7 +245,7 @@ struct Read {
 
 async fn read(
     redis: RedisClient,
-    connection: Option<RedisConnection>,
+    connection: Option<ReadConnection>,
     stream: String,
     after: StreamId,
     count: usize,

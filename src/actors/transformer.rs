@@ -1,9 +1,11 @@
 //! Fetches the documents of a batch, in one round trip, and maps them to changes of the table.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient};
+use bytes::Bytes;
 use fail::fail_point;
 
 use super::messages::{DocumentsFetched, EntryBatch, Feedback, LaneBatch};
@@ -14,9 +16,10 @@ use crate::decode::{Decoded, Located, decode};
 use crate::event::{Document, Entry, Rejection};
 use crate::mapping::{Mapped, Mapping};
 use crate::settings::{DocumentSource, FieldNames};
-use crate::stream::connection::{RedisClient, RedisConnection};
+use crate::stream::connection::RedisClient;
 use crate::stream::documents::DocumentFetcher;
 use crate::stream::failure::RedisFailure;
+use crate::stream::read_connection::ReadConnection;
 use crate::supervision::exit::LastWords;
 use crate::supervision::progress::Progress;
 
@@ -57,7 +60,7 @@ pub struct Transformer {
 /// Where documents are fetched.
 struct Source {
     redis: RedisClient,
-    connection: Option<RedisConnection>,
+    connection: Option<ReadConnection>,
     fetcher: DocumentFetcher,
 }
 
@@ -105,7 +108,7 @@ impl Transformer {
 type Fetched = Result<Document, Rejection>;
 
 /// Decodes, and gathers the keys whose documents must be fetched, in the order of the entries.
-fn decode_batch(entries: Vec<Entry>, names: &FieldNames, source: DocumentSource) -> (Vec<DecodedEntry>, Vec<Vec<u8>>) {
+fn decode_batch(entries: Vec<Entry>, names: &FieldNames, source: DocumentSource) -> (Vec<DecodedEntry>, Vec<Bytes>) {
     let mut keys = Vec::new();
     let decoded = entries.into_iter().map(|entry| {
         let decoded = decode(&entry, names, source);
@@ -147,10 +150,10 @@ fn map_batch(mapping: &Mapping, decoded: Vec<DecodedEntry>, fetched: Vec<Fetched
     (events, skipped)
 }
 
-async fn fetch(mut source: Source, keys: Vec<Vec<u8>>) -> Result<(Source, Vec<Fetched>), RedisFailure> {
+async fn fetch(mut source: Source, keys: Vec<Bytes>) -> Result<(Source, Vec<Fetched>), RedisFailure> {
     let mut connection = match source.connection.take() {
         Some(connection) => connection,
-        None => source.redis.multiplexed().await?,
+        None => source.redis.dedicated(Duration::ZERO).await?,
     };
     let fetched = source.fetcher.fetch(&mut connection, &keys).await?;
     source.connection = Some(connection);

@@ -211,6 +211,9 @@ fn number<'a>(number: &'a str, column: &Column) -> Result<Value<'a>, Rejection> 
 
 /// A whole number, also when it is written as `42.0` or `1e3`.
 fn whole(number: &str) -> Option<i128> {
+    if let Ok(value) = number.parse::<i64>() {
+        return Some(value.into());
+    }
     if let Ok(value) = number.parse() {
         return Some(value);
     }

@@ -113,7 +113,7 @@ fn row(lane: &LaneIdentity, event: &MappedEvent, why: &Rejection) -> [Value<'sta
 
 /// The entry's fields as a JSON object. The payload stands in the column `document`, not here a second time.
 fn entry_json(entry: &Entry, names: &FieldNames) -> String {
-    let fields = entry.fields.iter().filter(|(name, _)| name != names.payload.as_bytes());
+    let fields = entry.fields.iter().filter(|(name, _)| *name != names.payload.as_bytes());
     let members = fields.map(|(name, value)| (readable(name), serde_json::Value::String(readable(value))));
     cut(serde_json::Value::Object(members.collect()).to_string())
 }

@@ -13,6 +13,7 @@ use redis::{
 
 use crate::settings::RedisSettings;
 use crate::stream::failure::RedisFailure;
+use crate::stream::read_connection::ReadConnection;
 
 /// Where Redis is and how to get in; opens connections.
 #[derive(Clone, Debug)]
@@ -38,24 +39,12 @@ impl RedisClient {
     ///
     /// The server cannot be reached or lets nobody in with these credentials.
     pub async fn multiplexed(&self) -> Result<RedisConnection, RedisFailure> {
-        self.open(self.settings.response_timeout).await
-    }
-
-    /// A connection of its own for reads that block up to `block`: an answer may take that much longer.
-    ///
-    /// # Errors
-    ///
-    /// As [`RedisClient::multiplexed`].
-    pub async fn dedicated(&self, block: Duration) -> Result<RedisConnection, RedisFailure> {
-        self.open(self.settings.response_timeout.saturating_add(block)).await
-    }
-
-    async fn open(&self, response_timeout: Duration) -> Result<RedisConnection, RedisFailure> {
+        let response_timeout = self.settings.response_timeout;
         let address: Arc<str> = self.address().into();
         let failed = |error: &RedisError| RedisFailure::new(&address, "connecting", error);
         let target = ConnectionAddr::Tcp(self.settings.host.clone(), self.settings.port);
         // The crate's own AUTH hides what the server answered ("max number of clients" looks like a wrong
-        // password), so credentials are left out here and presented by `enter`.
+        // password), so credentials are left out here and presented by the `introduction`.
         let plain = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
         let info = target.into_connection_info().map_err(|error| failed(&error))?;
         let info = info.set_redis_settings(plain).set_tcp_settings(TcpSettings::default().set_nodelay(true));
@@ -66,8 +55,18 @@ impl RedisClient {
             .set_response_timeout(Some(response_timeout));
         let inner = client.get_multiplexed_async_connection_with_config(&config).await.map_err(|e| failed(&e))?;
         let mut connection = RedisConnection { inner, address: address.clone(), response_timeout };
-        enter(&mut connection, &self.settings).await.map_err(|error| failed(&error))?;
+        let replies = connection.replies(&introduction(&self.settings)).await;
+        replies.and_then(admitted).map_err(|error| failed(&error))?;
         Ok(connection)
+    }
+
+    /// A connection of its own for reads that block up to `block`: an answer may take that much longer.
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisClient::multiplexed`].
+    pub async fn dedicated(&self, block: Duration) -> Result<ReadConnection, RedisFailure> {
+        ReadConnection::open(&self.settings, self.settings.response_timeout.saturating_add(block)).await
     }
 }
 
@@ -141,8 +140,31 @@ impl ConnectionLike for RedisConnection {
     }
 }
 
+/// What both kinds of connection can do.
+pub trait AnswersCommands {
+    /// Sends one command.
+    ///
+    /// # Errors
+    ///
+    /// The connection failed, or the server answered with an error.
+    fn command(&mut self, command: &Cmd) -> impl Future<Output = Result<Value, RedisError>> + Send;
+
+    /// What `error`, met on this connection while `doing`, means.
+    fn failure(&self, doing: impl Display, error: &RedisError) -> RedisFailure;
+}
+
+impl AnswersCommands for RedisConnection {
+    async fn command(&mut self, command: &Cmd) -> Result<Value, RedisError> {
+        RedisConnection::command(self, command).await
+    }
+
+    fn failure(&self, doing: impl Display, error: &RedisError) -> RedisFailure {
+        RedisConnection::failure(self, doing, error)
+    }
+}
+
 /// Presents the credentials, chooses the database and sees that the server answers, in one round trip.
-async fn enter(connection: &mut RedisConnection, settings: &RedisSettings) -> Result<(), RedisError> {
+pub(super) fn introduction(settings: &RedisSettings) -> Pipeline {
     let mut pipeline = Pipeline::new();
     if let Some(password) = &settings.password {
         let auth = pipeline.cmd("AUTH");
@@ -156,7 +178,11 @@ async fn enter(connection: &mut RedisConnection, settings: &RedisSettings) -> Re
     }
     // Without it a missing password or a server that is loading would only show at the first command.
     pipeline.cmd("PING");
-    let replies = connection.replies(&pipeline).await?;
+    pipeline
+}
+
+/// Whether the server lets us in, by its replies to the [`introduction`].
+pub(super) fn admitted(replies: Vec<Value>) -> Result<(), RedisError> {
     let last = replies.len().saturating_sub(1);
     for (index, reply) in replies.into_iter().enumerate() {
         let Value::ServerError(error) = reply else { continue };

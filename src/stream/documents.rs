@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
-use redis::{Pipeline, RedisError, Value};
+use bytes::Bytes;
+use redis::{Pipeline, RedisError};
 
 use crate::decode::shown;
 use crate::event::{Document, Rejection, RejectionClass};
+use crate::fields::Fields;
 use crate::settings::DocumentSource;
-use crate::stream::connection::RedisConnection;
 use crate::stream::failure::RedisFailure;
-use crate::stream::reply::{self, unexpected};
+use crate::stream::read_connection::{ReadConnection, refusal};
+use crate::stream::reply::unexpected;
+use crate::wire::{Item, Items, NotRedis};
 
 /// Most keys of one round trip. Redis serves nobody else during one `JSON.MGET`: 1,000 documents are about 2 ms,
 /// and a round trip is by then a small part of the cost.
@@ -54,8 +57,8 @@ impl DocumentFetcher {
     /// its [`Fetched`] and disturbs no other.
     pub async fn fetch(
         &mut self,
-        connection: &mut RedisConnection,
-        keys: &[Vec<u8>],
+        connection: &mut ReadConnection,
+        keys: &[Bytes],
     ) -> Result<Vec<Fetched>, RedisFailure> {
         let (distinct, places) = distinct(keys);
         let mut found = Vec::with_capacity(distinct.len());
@@ -71,7 +74,7 @@ impl DocumentFetcher {
 
     async fn fetch_some(
         &mut self,
-        connection: &mut RedisConnection,
+        connection: &mut ReadConnection,
         keys: &[&[u8]],
     ) -> Result<Vec<Fetched>, RedisError> {
         let mut found: Vec<Option<Fetched>> = vec![None; keys.len()];
@@ -92,7 +95,7 @@ impl DocumentFetcher {
     /// Asks for the types of the keys at `open`. Fills in what is settled by the type and returns what to read.
     async fn sort_by_type(
         &self,
-        connection: &mut RedisConnection,
+        connection: &mut ReadConnection,
         keys: &[&[u8]],
         open: &[usize],
         found: &mut [Option<Fetched>],
@@ -102,8 +105,9 @@ impl DocumentFetcher {
             pipeline.cmd("TYPE").arg(keys[index]);
         }
         let mut again: Vec<(Holder, Vec<usize>)> = Vec::new();
-        for (&index, reply) in open.iter().zip(connection.replies(&pipeline).await?) {
-            let name = reply::text(accepted(reply)?).ok_or_else(|| unexpected("TYPE gave no name"))?;
+        for (&index, answer) in open.iter().zip(connection.answers_of(&pipeline).await?) {
+            let name = Items::new(accepted(&answer)?).text().map_err(|NotRedis| unexpected("TYPE gave no name"))?;
+            let name = String::from_utf8_lossy(name).into_owned();
             let holder = Holder::from_type_name(&name);
             match holder {
                 _ if name == "none" => found[index] = Some(Ok(Document::Missing)),
@@ -189,7 +193,7 @@ impl Seen {
 
 /// Reads the keys at the given indexes, each group by its type, in one round trip. What gives no document stays open.
 async fn read(
-    connection: &mut RedisConnection,
+    connection: &mut ReadConnection,
     keys: &[&[u8]],
     groups: &[(Holder, Vec<usize>)],
     found: &mut [Option<Fetched>],
@@ -209,12 +213,12 @@ async fn read(
     if pipeline.is_empty() {
         return Ok(());
     }
-    let mut replies = connection.replies(&pipeline).await?.into_iter();
-    let mut next = || replies.next().ok_or_else(|| unexpected("fewer answers than commands"));
+    let mut answers = connection.answers_of(&pipeline).await?.into_iter();
+    let mut next = || answers.next().ok_or_else(|| unexpected("fewer answers than commands"));
     for (holder, indexes) in groups.iter().filter(|(_, indexes)| !indexes.is_empty()) {
         let documents = match holder {
-            Holder::Json | Holder::String => texts(next()?, indexes.len())?,
-            Holder::Hash => indexes.iter().map(|_| hash(next()?)).collect::<Result<_, _>>()?,
+            Holder::Json | Holder::String => texts(&next()?, indexes.len())?,
+            Holder::Hash => indexes.iter().map(|_| hash(&next()?)).collect::<Result<_, _>>()?,
         };
         for (&index, document) in indexes.iter().zip(documents) {
             if let Some(document) = document {
@@ -230,39 +234,42 @@ fn arg_keys<'p>(pipeline: &'p mut Pipeline, keys: &[&[u8]], indexes: &[usize]) -
     indexes.iter().fold(pipeline, |pipeline, &index| pipeline.arg(keys[index]))
 }
 
-/// The answer of `MGET` or `JSON.MGET`: nil for what is not there or of another type.
-fn texts(reply: Value, count: usize) -> Result<Vec<Option<Document>>, RedisError> {
-    let items = reply::items(accepted(reply)?).filter(|items| items.len() == count);
-    let items = items.ok_or_else(|| unexpected("MGET gave another number of values than keys"))?;
-    Ok(items.into_iter().map(|item| reply::bytes(item).map(Document::Json)).collect())
+/// The answer of `MGET` or `JSON.MGET`: nil for what is not there or of another type. They share the answer's bytes.
+fn texts(answer: &Bytes, count: usize) -> Result<Vec<Option<Document>>, RedisError> {
+    let wrong = |NotRedis| unexpected("MGET gave no list of values");
+    let mut items = Items::new(accepted(answer)?);
+    if items.list().map_err(wrong)? != count {
+        return Err(unexpected("MGET gave another number of values than keys"));
+    }
+    let mut document = || match items.item()? {
+        Item::Text(text) => Ok(Some(Document::Json(answer.slice_ref(text)))),
+        _ => Ok(None),
+    };
+    (0..count).map(|_| document().map_err(wrong)).collect()
 }
 
 /// The answer of `HGETALL`: empty for what is not there, an error for another type.
-fn hash(reply: Value) -> Result<Option<Document>, RedisError> {
-    match reply {
-        Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok(None),
-        reply => {
-            let fields = reply::byte_pairs(accepted(reply)?);
-            let fields = fields.ok_or_else(|| unexpected("HGETALL gave no names and values"))?;
-            Ok((!fields.is_empty()).then_some(Document::Fields(fields)))
-        }
+fn hash(answer: &Bytes) -> Result<Option<Document>, RedisError> {
+    if answer.starts_with(b"-WRONGTYPE") {
+        return Ok(None);
     }
+    let mut items = Items::new(accepted(answer)?);
+    let fields = items.list().and_then(|texts| items.texts(texts));
+    let fields = fields.map_err(|NotRedis| unexpected("HGETALL gave no names and values"))?;
+    Ok((!fields.is_empty()).then(|| Document::Fields(Fields::from_wire(answer.slice(fields)))))
 }
 
-fn accepted(reply: Value) -> Result<Value, RedisError> {
-    match reply {
-        Value::ServerError(error) => Err(error.into()),
-        reply => Ok(reply),
-    }
+fn accepted(answer: &Bytes) -> Result<&Bytes, RedisError> {
+    if answer.starts_with(b"-") { Err(refusal(answer)) } else { Ok(answer) }
 }
 
 /// The distinct keys in order of first occurrence, and for every key the place of its own among them.
-fn distinct(keys: &[Vec<u8>]) -> (Vec<&[u8]>, Vec<usize>) {
+fn distinct(keys: &[Bytes]) -> (Vec<&[u8]>, Vec<usize>) {
     let mut distinct = Vec::with_capacity(keys.len());
     let mut known = HashMap::with_capacity(keys.len());
     let places = keys.iter().map(|key| {
-        *known.entry(key.as_slice()).or_insert_with(|| {
-            distinct.push(key.as_slice());
+        *known.entry(key.as_ref()).or_insert_with(|| {
+            distinct.push(key.as_ref());
             distinct.len() - 1
         })
     });
@@ -295,11 +302,11 @@ mod tests {
 
     #[test]
     fn duplicates_are_fetched_once_and_given_to_all() {
-        let keys: Vec<Vec<u8>> = ["a", "b", "a", "c", "b", "a"].iter().map(|key| key.as_bytes().to_vec()).collect();
+        let keys = ["a", "b", "a", "c", "b", "a"].map(Bytes::from);
         let (distinct, places) = distinct(&keys);
         assert_eq!(distinct, [b"a", b"b", b"c"]);
         assert_eq!(places, [0, 1, 0, 2, 1, 0]);
-        let document = |text: &str| Ok(Document::Json(text.into()));
+        let document = |text: &'static str| Ok(Document::Json(text.into()));
         let found = spread(vec![document("1"), document("2"), document("3")], &places);
         assert_eq!(found, ["1", "2", "1", "3", "2", "1"].map(document));
     }
@@ -313,11 +320,11 @@ mod tests {
 
     #[test]
     fn a_hash_answer_of_another_type_is_left_open() {
-        let parsed = |text: &str| redis::parse_redis_value(text.as_bytes()).unwrap();
-        assert_eq!(hash(parsed("-WRONGTYPE Operation against a key\r\n")).unwrap(), None);
-        assert_eq!(hash(parsed("*0\r\n")).unwrap(), None);
-        assert!(hash(parsed("-LOADING Redis is loading\r\n")).is_err());
-        assert!(texts(parsed("*1\r\n$-1\r\n"), 2).is_err());
+        let wire = |text: &'static str| Bytes::from(text);
+        assert_eq!(hash(&wire("-WRONGTYPE Operation against a key\r\n")).unwrap(), None);
+        assert_eq!(hash(&wire("*0\r\n")).unwrap(), None);
+        assert!(hash(&wire("-LOADING Redis is loading\r\n")).is_err());
+        assert!(texts(&wire("*1\r\n$-1\r\n"), 2).is_err());
     }
 
     #[test]

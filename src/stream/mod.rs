@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`connection`] | opens connections; the timeouts are the settings' |
+//! | [`read_connection`] | a connection for reading much, without copies |
 //! | [`failure`] | what went wrong with Redis, and whether trying again can help |
 //! | [`capabilities`] | what the server can do: version, RedisJSON, `WAITAOF` |
 //! | [`reader`] | entries of a stream after a position, and the stream's state |
@@ -17,6 +18,7 @@ pub mod documents;
 pub mod dummy;
 pub mod failure;
 pub mod producer;
+pub mod read_connection;
 pub mod reader;
 pub mod write;
 

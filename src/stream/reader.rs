@@ -2,25 +2,29 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use redis::{Cmd, RedisError, Value};
 
 use crate::audit::StreamState;
 use crate::event::{Entry, StreamId};
-use crate::stream::connection::RedisConnection;
+use crate::fields::Fields;
+use crate::stream::connection::AnswersCommands;
 use crate::stream::failure::RedisFailure;
+use crate::stream::read_connection::ReadConnection;
 use crate::stream::reply::{self, unexpected};
+use crate::wire::{Items, NotRedis};
 
 /// At most `count` entries of `stream` with ids above `after`, in order.
 ///
-/// With `block` the call waits that long for the first one; the connection must be a
-/// [`dedicated`](crate::stream::connection::RedisClient::dedicated) one, opened for at least that time.
+/// With `block` the call waits that long for the first one; the connection must have been opened for at least that time
+/// ([`dedicated`](crate::stream::connection::RedisClient::dedicated)).
 /// No entry in time, and no such stream, give an empty list.
 ///
 /// # Errors
 ///
 /// The connection failed or the server refused, for instance because the key holds no stream.
 pub async fn read_after(
-    connection: &mut RedisConnection,
+    connection: &mut ReadConnection,
     stream: &str,
     after: StreamId,
     count: usize,
@@ -34,7 +38,7 @@ pub async fn read_after(
         command.arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX).max(1));
     }
     command.arg("STREAMS").arg(stream).arg(after.to_string());
-    ask(connection, &command, "reading", stream, streams).await
+    ask(connection, &command, "reading", stream, of_one_stream).await
 }
 
 /// At most `count` entries of `stream` with ids above `after`, in order, never waiting: for tools that page
@@ -44,7 +48,7 @@ pub async fn read_after(
 ///
 /// As [`read_after`].
 pub async fn range_after(
-    connection: &mut RedisConnection,
+    connection: &mut ReadConnection,
     stream: &str,
     after: StreamId,
     count: usize,
@@ -85,25 +89,29 @@ impl StreamState {
 /// # Errors
 ///
 /// The connection failed or the server refused, for instance because the key holds no stream.
-pub async fn stream_info(connection: &mut RedisConnection, stream: &str) -> Result<Option<StreamInfo>, RedisFailure> {
+pub async fn stream_info(
+    connection: &mut impl AnswersCommands,
+    stream: &str,
+) -> Result<Option<StreamInfo>, RedisFailure> {
     let mut command = redis::cmd("XINFO");
     command.arg("STREAM").arg(stream);
-    let failed = |error: &RedisError| connection.failure(format_args!("reading the state of stream `{stream}`"), error);
-    match connection.clone().command(&command).await {
-        Ok(reply) => info(reply).map(Some).map_err(|error| failed(&error)),
+    let info = match connection.command(&command).await {
+        Ok(reply) => info(reply).map(Some),
         Err(error) if error.detail().is_some_and(|detail| detail.contains("no such key")) => Ok(None),
-        Err(error) => Err(failed(&error)),
-    }
+        Err(error) => Err(error),
+    };
+    info.map_err(|error| connection.failure(format_args!("reading the state of stream `{stream}`"), &error))
 }
 
-async fn ask<T>(
-    connection: &mut RedisConnection,
+async fn ask(
+    connection: &mut ReadConnection,
     command: &Cmd,
     doing: &str,
     stream: &str,
-    parse: fn(Value) -> Result<T, RedisError>,
-) -> Result<T, RedisFailure> {
-    let answer = connection.command(command).await.and_then(parse);
+    parse: fn(&Bytes) -> Result<Vec<Entry>, NotRedis>,
+) -> Result<Vec<Entry>, RedisFailure> {
+    let parse = |answer| parse(&answer).map_err(|NotRedis| unexpected("no list of entries"));
+    let answer = connection.answer(command).await.and_then(parse);
     answer.map_err(|error| connection.failure(format_args!("{doing} stream `{stream}`"), &error))
 }
 
@@ -114,32 +122,39 @@ fn successor(id: StreamId) -> Option<StreamId> {
     }
 }
 
-/// The entries of the one stream in the answer of `XREAD`: `[[name, entries]]` or `{name: entries}`.
-fn streams(reply: Value) -> Result<Vec<Entry>, RedisError> {
-    let found = match reply {
-        Value::Map(streams) => streams.into_iter().next().map(|(_, found)| found),
-        other => {
-            let streams = reply::items(other).ok_or_else(|| unexpected("XREAD gave no list of streams"))?;
-            let stream = streams.into_iter().next().map(|stream| reply::items(stream).unwrap_or_default());
-            stream.and_then(|stream| stream.into_iter().nth(1))
-        }
-    };
-    found.map_or_else(|| Ok(Vec::new()), entries)
+/// The entries of the one stream in the answer of `XREAD`: `[[name, entries]]`, or nothing.
+fn of_one_stream(answer: &Bytes) -> Result<Vec<Entry>, NotRedis> {
+    let mut items = Items::new(answer);
+    if items.list()? == 0 {
+        return Ok(Vec::new());
+    }
+    items.list()?;
+    items.text()?;
+    listed(answer, items)
 }
 
-fn entries(reply: Value) -> Result<Vec<Entry>, RedisError> {
-    let list = reply::items(reply).ok_or_else(|| unexpected("no list of entries"))?;
-    let mut entries = Vec::with_capacity(list.len());
-    for item in list {
-        entries.push(entry(item).ok_or_else(|| unexpected("an entry that is not an id and fields"))?);
+/// The entries in the answer of `XRANGE`.
+fn entries(answer: &Bytes) -> Result<Vec<Entry>, NotRedis> {
+    listed(answer, Items::new(answer))
+}
+
+/// Entries as `[id, [name, value, …]]`. They share the bytes of the answer.
+fn listed(answer: &Bytes, mut items: Items<'_>) -> Result<Vec<Entry>, NotRedis> {
+    let count = items.list()?;
+    // An entry takes more than ten bytes: what the list says of its length is not believed blindly.
+    let mut entries = Vec::with_capacity(count.min(answer.len() / 10));
+    for _ in 0..count {
+        items.list()?;
+        let id = std::str::from_utf8(items.text()?).ok().and_then(|id| id.parse().ok()).ok_or(NotRedis)?;
+        let texts = items.list()?;
+        let fields = items.texts(texts)?;
+        entries.push(Entry { id, fields: Fields::from_wire(answer.slice(fields)) });
     }
     Ok(entries)
 }
 
-fn entry(item: Value) -> Option<Entry> {
-    let mut parts = reply::items(item)?.into_iter();
-    let id = self::id(parts.next()?)?;
-    Some(Entry { id, fields: reply::byte_pairs(parts.next()?)? })
+fn id_of_entry(value: Value) -> Option<StreamId> {
+    id(reply::items(value)?.into_iter().next()?)
 }
 
 fn id(value: Value) -> Option<StreamId> {
@@ -168,7 +183,7 @@ fn info(reply: Value) -> Result<StreamInfo, RedisError> {
             }
             b"max-deleted-entry-id" => info.max_deleted_entry_id = Some(id(value).ok_or_else(wrong)?),
             b"entries-added" => info.entries_added = Some(reply::count(&value).ok_or_else(wrong)?),
-            b"first-entry" if value != Value::Nil => info.first_entry = Some(entry(value).ok_or_else(wrong)?.id),
+            b"first-entry" if value != Value::Nil => info.first_entry = Some(id_of_entry(value).ok_or_else(wrong)?),
             _ => {}
         }
     }
@@ -184,32 +199,31 @@ mod tests {
         redis::parse_redis_value(text.replace(' ', "\r\n").as_bytes()).unwrap()
     }
 
+    fn wire(text: &str) -> Bytes {
+        text.replace(' ', "\r\n").into()
+    }
+
     #[test]
     fn entries_come_in_order_with_duplicate_fields() {
         let list = "*2 *2 $3 1-0 *4 $1 a $1 1 $1 a $1 2 *2 $3 1-1 *2 $1 b $0  ";
         let want = vec![
-            Entry {
-                id: StreamId { ms: 1, seq: 0 },
-                fields: vec![(b"a".to_vec(), b"1".to_vec()), (b"a".to_vec(), b"2".to_vec())],
-            },
-            Entry { id: StreamId { ms: 1, seq: 1 }, fields: vec![(b"b".to_vec(), vec![])] },
+            Entry { id: StreamId { ms: 1, seq: 0 }, fields: [("a", "1"), ("a", "2")].into_iter().collect() },
+            Entry { id: StreamId { ms: 1, seq: 1 }, fields: [("b", "")].into_iter().collect() },
         ];
-        assert_eq!(entries(parsed(list)).unwrap(), want);
-        assert_eq!(streams(parsed(&format!("*1 *2 $1 s {list}"))).unwrap(), want, "RESP2");
-        assert_eq!(streams(parsed(&format!("%1 $1 s {list}"))).unwrap(), want, "RESP3");
+        assert_eq!(entries(&wire(list)).unwrap(), want);
+        assert_eq!(of_one_stream(&wire(&format!("*1 *2 $1 s {list}"))).unwrap(), want);
     }
 
     #[test]
     fn nothing_is_no_entry() {
-        assert_eq!(streams(parsed("*-1 ")).unwrap(), []);
-        assert_eq!(streams(parsed("_ ")).unwrap(), []);
-        assert_eq!(entries(parsed("*0 ")).unwrap(), []);
+        assert_eq!(of_one_stream(&wire("*-1 ")), Ok(vec![]));
+        assert_eq!(entries(&wire("*0 ")), Ok(vec![]));
     }
 
     #[test]
     fn another_form_is_an_error() {
         for reply in ["+OK ", "*1 *2 $1 s :1 ", "*1 *2 $1 s *1 *1 $3 1-0 ", "*1 *2 $1 s *1 *2 $1 x *0 "] {
-            assert!(streams(parsed(reply)).is_err(), "{reply}");
+            assert!(of_one_stream(&wire(reply)).is_err(), "{reply}");
         }
     }
 

@@ -50,18 +50,8 @@ pub(super) fn pairs<T>(value: Value, convert: impl Fn(Value, Value) -> Option<T>
     if flat.len() % 2 != 0 {
         return None;
     }
-    // Every field of every entry comes through here, so the list is taken apart without one in between.
-    let mut pairs = Vec::with_capacity(flat.len() / 2);
     let mut flat = flat.into_iter();
-    while let (Some(name), Some(value)) = (flat.next(), flat.next()) {
-        pairs.push(convert(name, value)?);
-    }
-    Some(pairs)
-}
-
-/// Names and values as bytes, in order and with duplicates.
-pub(super) fn byte_pairs(value: Value) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
-    pairs(value, |name, value| Some((bytes(name)?, bytes(value)?)))
+    std::iter::from_fn(|| flat.next().zip(flat.next())).map(|(name, value)| convert(name, value)).collect()
 }
 
 #[cfg(test)]
@@ -74,12 +64,13 @@ mod tests {
 
     #[test]
     fn maps_come_flat_or_as_maps() {
-        let want = Some(vec![(b"a".to_vec(), b"1".to_vec()), (b"a".to_vec(), b"2".to_vec())]);
-        assert_eq!(byte_pairs(parsed("*4\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\na\r\n$1\r\n2\r\n")), want);
-        assert_eq!(byte_pairs(parsed("%2\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\na\r\n$1\r\n2\r\n")), want);
-        assert_eq!(byte_pairs(parsed("*-1\r\n")), Some(vec![]));
-        assert_eq!(byte_pairs(parsed("*1\r\n$1\r\na\r\n")), None);
-        assert_eq!(byte_pairs(parsed(":1\r\n")), None);
+        let texts = |reply| pairs(parsed(reply), |name, value| Some((text(name)?, text(value)?)));
+        let want = Some(vec![("a".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())]);
+        assert_eq!(texts("*4\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\na\r\n$1\r\n2\r\n"), want);
+        assert_eq!(texts("%2\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\na\r\n$1\r\n2\r\n"), want);
+        assert_eq!(texts("*-1\r\n"), Some(vec![]));
+        assert_eq!(texts("*1\r\n$1\r\na\r\n"), None);
+        assert_eq!(texts(":1\r\n"), None);
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Chain {
 
     fn entry(&self, entry: usize, id: Id) -> Entry {
         let key = self.keys[key_of(entry)].clone().into_bytes();
-        Entry { id: stream_id(id), fields: vec![(b"key".to_vec(), key)] }
+        Entry { id: stream_id(id), fields: [("key", key)].into_iter().collect() }
     }
 }
 

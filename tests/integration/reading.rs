@@ -82,7 +82,7 @@ async fn a_missing_document_is_what_the_setting_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_under_load_drains_and_nothing_is_lost_or_repeated() {
-    const EVENTS: u64 = 60_000;
+    const EVENTS: u64 = 200_000;
     let mut setting = Setting::new(Kind::Postgres, RedisServer::start(), "CREATE TABLE thing (n bigint)").await;
     for first in (0..EVENTS).step_by(1000) {
         let mut pipe = redis::pipe();
@@ -154,7 +154,7 @@ async fn every_plain_type_of_mariadb() {
          t varchar(20) character set utf8mb4, j json, u uuid, day date, time time, ts datetime(3), bytes blob",
         "SELECT cast(i as char), cast(big as char), cast(d as char), cast(f as char), cast(b as char), t, j, \
          cast(u as char), cast(day as char), cast(time as char), cast(ts as char), cast(bytes as char) FROM thing",
-        "-32768|9007199254740993|12345678901234567890.123456789|0.1|1|Zoë 'x' \\|{\"a\":[1,{\"b\":null}]}|\
+        "-32768|9007199254740993|12345678901234567890.123456789|0.1|1|Zoë 'x' \\|{\"a\": [1, {\"b\": null}]}|\
          a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11|2024-02-29|23:59:58|2024-06-01 10:00:00.123|raw",
     )
     .await;
@@ -168,7 +168,7 @@ async fn every_plain_type_of_sqlite() {
          ts datetime, bytes blob",
         "SELECT cast(i as text), cast(big as text), cast(f as text), cast(b as text), t, j, u, day, time, ts, \
          cast(bytes as text) FROM thing",
-        "-32768|9007199254740993|0.1|1|Zoë 'x' \\|{\"a\":[1,{\"b\":null}]}|a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11|\
+        "-32768|9007199254740993|0.1|1|Zoë 'x' \\|{\"a\": [1, {\"b\": null}]}|a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11|\
          2024-02-29|23:59:58|2024-06-01 10:00:00.123456|raw",
     )
     .await;

@@ -14,6 +14,7 @@ use write_behind::settings::{
     WriteBehind, WriteMode,
 };
 use write_behind::stream::connection::{RedisClient, RedisConnection};
+use write_behind::stream::read_connection::ReadConnection;
 
 use crate::support::redis::RedisServer;
 
@@ -37,6 +38,11 @@ fn client(server: &RedisServer) -> RedisClient {
 
 async fn connect(server: &RedisServer) -> RedisConnection {
     client(server).multiplexed().await.unwrap()
+}
+
+/// A connection for reading.
+async fn connect_to_read(server: &RedisServer) -> ReadConnection {
+    client(server).dedicated(Duration::ZERO).await.unwrap()
 }
 
 /// Runs a command given as words.

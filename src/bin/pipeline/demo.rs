@@ -213,7 +213,8 @@ impl<'a> Demo<'a> {
     }
 
     async fn compare(&mut self, carried: Carried, stats: &StreamStats) -> Result<Ended, PipelineError> {
-        let comparison = compare(&mut self.connection, self.capabilities.json, self.stream, &self.target).await?;
+        let mut reading = self.redis.dedicated(Duration::ZERO).await?;
+        let comparison = compare(&mut reading, self.capabilities.json, self.stream, &self.target).await?;
         let counters = Counters::read(&mut self.connection, &self.stream.entity).await?;
         let summary = Summary { carried, backlog: self.backlog, stats, counters: &counters, comparison: &comparison };
         line(format_args!("{summary}\n"))?;

@@ -11,7 +11,7 @@ use write_behind::stream::producer::{Producer, WRITES_PER_ROUND_TRIP};
 use write_behind::stream::reader::read_after;
 use write_behind::stream::write::{ProduceError, Reached, Write};
 
-use super::{client, connect, log, run, settings, stream, try_run};
+use super::{client, connect, connect_to_read, log, run, settings, stream, try_run};
 use crate::support::redis::RedisServer;
 use crate::support::wait::eventually;
 
@@ -29,10 +29,9 @@ async fn producer(server: &RedisServer) -> Producer {
 
 /// The entries of a stream, each as `name=value` in order.
 async fn entries(connection: &mut RedisConnection, stream: &str) -> Vec<Vec<String>> {
-    let entries = read_after(connection, stream, StreamId::ZERO, 100_000, None).await.unwrap();
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let shown = |(name, value): &(Vec<u8>, Vec<u8>)| format!("{}={}", text(name), text(value));
-    entries.iter().map(|entry| entry.fields.iter().map(shown).collect()).collect()
+    let entries: Vec<(String, Vec<String>)> = run(connection, &["XRANGE", stream, "-", "+"]).await;
+    let shown = |pair: &[String]| format!("{}={}", pair[0], pair[1]);
+    entries.iter().map(|(_, fields)| fields.chunks(2).map(shown).collect()).collect()
 }
 
 /// Counters and lengths of the log streams: success, fail, success log, failed log.
@@ -70,7 +69,8 @@ async fn a_plain_server_gets_strings_entries_counters_and_log() {
     assert_eq!(run::<i64>(&mut redis, &["EXISTS", &receipt.key]).await, 0);
     assert!(receipt.id < updated.id && updated.id < deleted.id);
 
-    let ids = read_after(&mut redis, "stream:users", StreamId::ZERO, 10, None).await.unwrap();
+    let mut reading = connect_to_read(&server).await;
+    let ids = read_after(&mut reading, "stream:users", StreamId::ZERO, 10, None).await.unwrap();
     assert_eq!(ids.iter().map(|entry| entry.id).collect::<Vec<_>>(), [receipt.id, updated.id, deleted.id]);
     let entries_there = entries(&mut redis, "stream:users").await;
     let logged = entries(&mut redis, "log:insert:ok").await;

@@ -6,7 +6,7 @@ use write_behind::event::{Entry, StreamId};
 use write_behind::stream::failure::FailureKind;
 use write_behind::stream::reader::{range_after, read_after, stream_info};
 
-use super::{client, connect, run};
+use super::{client, connect, connect_to_read, run};
 use crate::support::redis::RedisServer;
 
 fn id(text: &str) -> StreamId {
@@ -22,17 +22,18 @@ async fn entries_come_in_order_with_all_their_fields() {
     let mut add = redis::cmd("XADD");
     add.arg("s").arg("10-0").arg(&binary).arg(&[0xfeu8]).arg("empty").arg("");
     add.exec_async(&mut connection).await.unwrap();
-    let pair = |name: &[u8], value: &[u8]| (name.to_vec(), value.to_vec());
+    let odd: [(&[u8], &[u8]); 2] = [(&binary, &[0xfe]), (b"empty", b"")];
     let want = [
-        Entry { id: id("9-1"), fields: vec![pair(b"b", b"1"), pair(b"a", b"2"), pair(b"b", b"3")] },
-        Entry { id: id("10-0"), fields: vec![pair(&binary, &[0xfe]), pair(b"empty", b"")] },
+        Entry { id: id("9-1"), fields: [("b", "1"), ("a", "2"), ("b", "3")].into_iter().collect() },
+        Entry { id: id("10-0"), fields: odd.into_iter().collect() },
     ];
-    assert_eq!(read_after(&mut connection, "s", StreamId::ZERO, 10, None).await.unwrap(), want);
-    assert_eq!(range_after(&mut connection, "s", StreamId::ZERO, 10).await.unwrap(), want);
-    assert_eq!(read_after(&mut connection, "s", StreamId::ZERO, 1, None).await.unwrap(), want[..1]);
-    assert_eq!(read_after(&mut connection, "s", id("9-1"), 10, None).await.unwrap(), want[1..]);
-    assert_eq!(read_after(&mut connection, "s", id("10-0"), 10, None).await.unwrap(), []);
-    assert_eq!(range_after(&mut connection, "s", id("10-0"), 10).await.unwrap(), []);
+    let mut reading = connect_to_read(&server).await;
+    assert_eq!(read_after(&mut reading, "s", StreamId::ZERO, 10, None).await.unwrap(), want);
+    assert_eq!(range_after(&mut reading, "s", StreamId::ZERO, 10).await.unwrap(), want);
+    assert_eq!(read_after(&mut reading, "s", StreamId::ZERO, 1, None).await.unwrap(), want[..1]);
+    assert_eq!(read_after(&mut reading, "s", id("9-1"), 10, None).await.unwrap(), want[1..]);
+    assert_eq!(read_after(&mut reading, "s", id("10-0"), 10, None).await.unwrap(), []);
+    assert_eq!(range_after(&mut reading, "s", id("10-0"), 10).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -44,9 +45,9 @@ async fn a_range_is_paged_without_gap_or_repetition() {
     }
     run::<String>(&mut connection, &["XADD", "s", "5-18446744073709551615", "n", "1"]).await;
     run::<String>(&mut connection, &["XADD", "s", "6-0", "n", "1"]).await;
-    let mut seen = Vec::new();
+    let (mut seen, mut reading) = (Vec::new(), connect_to_read(&server).await);
     while let page @ [.., last] =
-        range_after(&mut connection, "s", seen.last().copied().unwrap_or_default(), 4).await.unwrap().as_slice()
+        range_after(&mut reading, "s", seen.last().copied().unwrap_or_default(), 4).await.unwrap().as_slice()
     {
         assert!(page.len() <= 4 && last.id == page[page.len() - 1].id);
         seen.extend(page.iter().map(|entry| entry.id));
@@ -59,11 +60,12 @@ async fn a_range_is_paged_without_gap_or_repetition() {
 async fn no_stream_is_no_entries_and_another_type_is_a_matter_of_configuration() {
     let server = RedisServer::start();
     let mut connection = connect(&server).await;
-    assert_eq!(read_after(&mut connection, "absent", StreamId::ZERO, 10, None).await.unwrap(), []);
-    assert_eq!(range_after(&mut connection, "absent", StreamId::ZERO, 10).await.unwrap(), []);
-    assert_eq!(stream_info(&mut connection, "absent").await.unwrap(), None);
+    let mut reading = connect_to_read(&server).await;
+    assert_eq!(read_after(&mut reading, "absent", StreamId::ZERO, 10, None).await.unwrap(), []);
+    assert_eq!(range_after(&mut reading, "absent", StreamId::ZERO, 10).await.unwrap(), []);
+    assert_eq!(stream_info(&mut reading, "absent").await.unwrap(), None);
     run::<i64>(&mut connection, &["RPUSH", "list", "x"]).await;
-    let read = read_after(&mut connection, "list", StreamId::ZERO, 10, None).await.unwrap_err();
+    let read = read_after(&mut reading, "list", StreamId::ZERO, 10, None).await.unwrap_err();
     let info = stream_info(&mut connection, "list").await.unwrap_err();
     for failure in [read, info] {
         assert_eq!(failure.kind, FailureKind::Configuration, "{failure}");

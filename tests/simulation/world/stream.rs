@@ -138,13 +138,8 @@ pub fn number(entry: &Entry) -> usize {
 }
 
 fn entry(number: usize, event: &Event) -> Entry {
-    let field = |name: &str, value: String| (name.as_bytes().to_vec(), value.into_bytes());
-    let fields = vec![
-        field("key", key_text(event.key)),
-        field("n", number.to_string()),
-        field("padding", "x".repeat(event.padding)),
-    ];
-    Entry { id: event.id, fields }
+    let fields = [("key", key_text(event.key)), ("n", number.to_string()), ("padding", "x".repeat(event.padding))];
+    Entry { id: event.id, fields: fields.into_iter().collect() }
 }
 
 /// A key as it is in the entry.

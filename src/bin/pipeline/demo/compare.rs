@@ -12,8 +12,8 @@ use write_behind::error::PipelineError;
 use write_behind::event::{Document, Entry, StreamId};
 use write_behind::settings::StreamSettings;
 use write_behind::sink::Target;
-use write_behind::stream::connection::RedisConnection;
 use write_behind::stream::documents::DocumentFetcher;
+use write_behind::stream::read_connection::ReadConnection;
 use write_behind::stream::reader::range_after;
 
 /// Both sides, counted and compared.
@@ -44,7 +44,7 @@ struct Balance(HashMap<Action, (u64, u64)>);
 /// # Errors
 /// One of them could not be read.
 pub async fn compare(
-    connection: &mut RedisConnection,
+    connection: &mut ReadConnection,
     json_available: bool,
     stream: &StreamSettings,
     target: &Target,
@@ -79,7 +79,7 @@ pub async fn compare(
 
 /// The action that each entry speaks of, or why there is none.
 async fn read_actions(
-    connection: &mut RedisConnection,
+    connection: &mut ReadConnection,
     fetcher: &mut DocumentFetcher,
     stream: &StreamSettings,
     entries: Vec<Entry>,
@@ -176,7 +176,7 @@ mod tests {
 
     fn action(user: &str, second: u32) -> Action {
         let text = format!(r#"{{"user_id":{user},"action":"login","timestamp":"2024-06-10T00:00:{second:02}.250Z"}}"#);
-        parse(&Document::Json(text.into_bytes())).unwrap()
+        parse(&Document::Json(text.into())).unwrap()
     }
 
     #[test]
@@ -203,8 +203,8 @@ mod tests {
     fn what_cannot_be_read_says_why() {
         let why = |document| parse(&document).unwrap_err();
         assert!(why(Document::Missing).contains("gone"));
-        assert!(why(Document::Json(b"{}".to_vec())).contains("user_id"));
-        let text = br#"{"user_id":1,"action":"a","timestamp":"soon"}"#.to_vec();
-        assert!(why(Document::Json(text)).contains("`soon`"));
+        assert!(why(Document::Json("{}".into())).contains("user_id"));
+        let text = br#"{"user_id":1,"action":"a","timestamp":"soon"}"#;
+        assert!(why(Document::Json(text[..].into())).contains("`soon`"));
     }
 }

@@ -1,7 +1,7 @@
 # Everything here is a plain cargo command; `make` only puts them in order.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fmt lint doc
+.PHONY: help demo test chaos bench fmt lint doc
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +26,11 @@ chaos: ## Run every fault at full size, and print what was done and seen
 	cargo test --features failpoints --test chain_model --test simulation
 	cargo test --features failpoints --test integration -- --test-threads=8 faults::; \
 	    status=$$?; cat $${CARGO_TARGET_DIR:-target}/tmp/chaos.md; exit $$status
+
+# BENCH_ARGS=--quick is under 90 seconds; BENCH_ARGS=--help has the rest.
+bench: ## Measure the pipeline against the fastest way to write the same rows
+	scripts/install.sh test
+	cargo bench --bench throughput -- $(BENCH_ARGS)
 
 fmt: ## Format the sources
 	cargo fmt --all

@@ -18,7 +18,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
-    for folder in ["src", "entity/src", "migration/src", "tests"] {
+    for folder in ["src", "entity/src", "migration/src", "tests", "benches"] {
         walk(&root.join(folder), &mut found);
     }
     found.iter_mut().for_each(|(path, _)| *path = path.strip_prefix(root).unwrap().to_owned());

@@ -16,6 +16,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod python;
+pub mod random;
 pub mod redis;
 pub mod server;
 pub mod wait;

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::workload::Random;
+use super::random::Random;
 
 /// What becomes of a connection when the client sends a certain packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,119 @@
+//! Limit and pipeline in turn, on the same work and in the same tables.
+
+use std::io::{self, Write};
+
+use crate::limits::Limit;
+use crate::load::{self, Loaded};
+use crate::place::Place;
+use crate::report::{Line, Spread};
+use crate::run::{self, Run};
+use crate::support::database::Kind;
+use crate::verify::{self, Checksum};
+use crate::work::Work;
+
+/// What a line of the table is about.
+pub struct Task {
+    /// How it is called, and chosen by `--only`.
+    pub name: String,
+    pub kind: Kind,
+    pub work: Work,
+    /// Spread over that many streams; the limit is always one writer into one table.
+    pub streams: u64,
+    /// The number by which tasks of one kind differ.
+    pub x: u64,
+    pub at_least: Option<f64>,
+    pub aim: Option<f64>,
+}
+
+/// Work that is in Redis and has its limit ready.
+pub struct Measurement {
+    task: Task,
+    loaded: Vec<Loaded>,
+    /// What each of the pipeline's tables must hold.
+    expected: Vec<Checksum>,
+    limit: Limit,
+    /// What the limit's table must hold.
+    whole: Checksum,
+    /// Limit in rows/s, and the run of the pipeline.
+    rounds: Vec<(f64, Run)>,
+}
+
+impl Measurement {
+    /// Puts the work into Redis and makes the limit's rows.
+    pub async fn new(place: &Place, task: Task) -> Measurement {
+        told(&format!("loading {}", task.name));
+        let works = task.work.spread(task.streams);
+        let mut loaded = Vec::new();
+        for work in &works {
+            loaded.push(Loaded::new(&mut place.connection(), work.clone(), &task.name).await);
+        }
+        let expected = works.iter().map(verify::expected).collect();
+        let whole = verify::expected(&task.work);
+        let limit = Limit::new(task.kind, &task.work);
+        Measurement { task, loaded, expected, limit, whole, rounds: Vec::new() }
+    }
+
+    /// Runs first the limit, then the pipeline, and verifies what each has written.
+    pub async fn round(&mut self, place: &Place) {
+        let Task { name, kind, work, .. } = &self.task;
+        let limit = {
+            let fresh = place.fresh(*kind, std::slice::from_ref(work)).await;
+            let took = self.limit.run(&fresh).await;
+            verify::check(&fresh, work, self.whole).await;
+            work.events as f64 / took.as_secs_f64()
+        };
+        let works: Vec<Work> = self.loaded.iter().map(|loaded| loaded.work().clone()).collect();
+        let fresh = place.fresh(*kind, &works).await;
+        let run = run::run(place, &fresh, &self.loaded).await;
+        for (work, expected) in works.iter().zip(&self.expected) {
+            verify::check(&fresh, work, *expected).await;
+        }
+        let rate = work.events as f64 / run.took.as_secs_f64();
+        told(&format!("{name}: {rate:.0} of {limit:.0}/s"));
+        self.rounds.push((limit, run));
+    }
+
+    /// What came out of all rounds.
+    pub fn line(self) -> Line {
+        let events = self.task.work.events;
+        let rate = |run: &Run| events as f64 / run.took.as_secs_f64();
+        let rounds = &self.rounds;
+        let cpu = |take: fn(&Run) -> f64| Spread::of(rounds.iter().map(|(_, run)| take(run))).median;
+        Line {
+            limit_name: Limit::name(self.task.kind, &self.task.work),
+            x: self.task.x,
+            events,
+            limit: Spread::of(rounds.iter().map(|(limit, _)| *limit)),
+            pipeline: Spread::of(rounds.iter().map(|(_, run)| rate(run))),
+            ratio: Spread::of(rounds.iter().map(|(limit, run)| rate(run) / limit)),
+            cpu_pipeline: cpu(|run| run.cpu.pipeline),
+            cpu_redis: cpu(|run| run.cpu.redis),
+            cpu_database: (self.task.kind != Kind::Sqlite).then(|| cpu(|run| run.cpu.database)),
+            peak_mib: rounds.iter().map(|(_, run)| run.peak_mib).fold(0.0, f64::max),
+            at_least: self.task.at_least,
+            aim: self.task.aim,
+            name: self.task.name,
+        }
+    }
+}
+
+/// All tasks of a kind: a round of each, then the next round of each.
+pub async fn measure(place: &Place, tasks: Vec<Task>, rounds: usize) -> Vec<Line> {
+    load::clear(&mut place.connection()).await;
+    let mut all = Vec::new();
+    for task in tasks {
+        all.push(Measurement::new(place, task).await);
+    }
+    for _ in 0..rounds {
+        for measurement in &mut all {
+            measurement.round(place).await;
+        }
+    }
+    all.into_iter().map(Measurement::line).collect()
+}
+
+/// Says how far it is, where it does not get into the results.
+pub fn told(what: &str) {
+    // Nobody may be listening.
+    let _ = writeln!(io::stderr(), "{what}");
+}

@@ -42,6 +42,8 @@ pub struct Table {
     pub unique_keys: Vec<Vec<String>>,
     /// What else can refuse a row, in the database's own words: constraints and triggers. They are only compared.
     pub rules: Vec<String>,
+    /// Whether PostgreSQL's `COPY` does with it what `INSERT` does, which knows rules, policies and views.
+    pub takes_copy: bool,
     /// Why rows in it cannot be part of a transaction (`MyISAM`), if they cannot.
     pub not_transactional: Option<String>,
 }

@@ -177,8 +177,14 @@ mod tests {
             generated: false,
         };
         let name = TableName { schema: None, table: "t".into() };
-        let table =
-            Table { name, columns: Vec::new(), unique_keys: Vec::new(), rules: Vec::new(), not_transactional: None };
+        let table = Table {
+            name,
+            columns: Vec::new(),
+            unique_keys: Vec::new(),
+            rules: Vec::new(),
+            takes_copy: false,
+            not_transactional: None,
+        };
         TablePlan { table: Arc::new(table), columns: vec![column("k"), column("v")], key: vec![0] }
     }
 

@@ -11,7 +11,7 @@ use super::{ErrorClass, Session, SqlError, Target, catalogue};
 use crate::batch::{MappedBatch, MappedEvent};
 use crate::event::{Rejection, StreamId};
 use crate::lane::Span;
-use crate::mapping::{Change, fold};
+use crate::mapping::{Change, ChangeKind, fold};
 use crate::row::Value;
 use crate::settings::FieldNames;
 use crate::supervision::progress::Progress;
@@ -57,12 +57,6 @@ pub enum ApplyError {
     /// The database failed; nothing was committed unless its answer to `COMMIT` was lost.
     #[error(transparent)]
     Sql(#[from] SqlError),
-}
-
-impl ApplyError {
-    fn is_data(&self) -> bool {
-        matches!(self, ApplyError::Sql(error) if error.is_data())
-    }
 }
 
 /// Applies batches of one lane over one session.
@@ -116,15 +110,15 @@ impl Applier {
         while let Some(link) = todo.pop() {
             self.before = before.plus(applied.totals);
             let attempt = match self.at_once(link).await {
-                Err(error) if error.is_data() => {
+                Err(ApplyError::Sql(error)) if error.is_data() => {
                     self.control("ROLLBACK").await?;
-                    self.with_savepoints(link).await
+                    self.with_savepoints(link, error.row).await
                 }
                 outcome => outcome,
             };
             match attempt {
                 Ok(part) => applied.add(part),
-                Err(ApplyError::Sql(SqlError { class: ErrorClass::Data(class), message })) => {
+                Err(ApplyError::Sql(SqlError { class: ErrorClass::Data(class), message, .. })) => {
                     // Only COMMIT can still refuse data here; it has rolled back.
                     self.control("ROLLBACK").await?;
                     match link.halves() {
@@ -155,15 +149,21 @@ impl Applier {
         Ok(Applied { totals, dead: announced(&dead) })
     }
 
-    async fn with_savepoints(&mut self, link: Link<'_>) -> Result<Applied, ApplyError> {
+    /// `named` is the good event that the database named when it refused all of them, if it did.
+    async fn with_savepoints(&mut self, link: Link<'_>, named: Option<usize>) -> Result<Applied, ApplyError> {
         self.begin().await?;
         // The row of the checkpoint is taken first, as in every transaction; what to count is known only at the end.
         self.advance(link.span, Totals::default()).await?;
         let good: Vec<&MappedEvent> = link.events.iter().filter(|event| event.outcome.is_ok()).collect();
         let mut refused = Vec::new();
-        let mut bisect = Bisect::new(good.len());
+        let mut bisect = Bisect::new(good.len(), named);
+        // After a rollback to it a savepoint still stands. Another one would be nested in it, and the database looks
+        // through all that are open for each row.
+        let mut stands = false;
         while let Some(range) = bisect.next_range() {
-            self.control("SAVEPOINT bisect").await?;
+            if !stands {
+                self.control("SAVEPOINT bisect").await?;
+            }
             let changes = good[range.clone()].iter().filter_map(|event| event.outcome.as_ref().ok());
             let outcome = match self.write(changes).await {
                 Ok(()) => {
@@ -172,11 +172,12 @@ impl Applier {
                 }
                 error => error,
             };
+            stands = outcome.is_err();
             match outcome {
                 Ok(()) => self.control("RELEASE SAVEPOINT bisect").await?,
-                Err(SqlError { class: ErrorClass::Data(class), message }) => {
+                Err(SqlError { class: ErrorClass::Data(class), message, row }) => {
                     self.control("ROLLBACK TO SAVEPOINT bisect").await?;
-                    if let Refused::Single(place) = bisect.refused(range) {
+                    if let Refused::Single(place) = bisect.refused(row.map(|row| range.start + row)) {
                         refused.push((good[place], Rejection::new(class, message)));
                     }
                 }
@@ -245,10 +246,10 @@ impl Applier {
             Ok(()) => self.control("RELEASE SAVEPOINT letters").await,
             Err(SqlError { class: ErrorClass::Data(_), .. }) => {
                 self.control("ROLLBACK TO SAVEPOINT letters").await?;
-                self.store(dead, Kept::Plain).await.map_err(|error| SqlError {
+                self.store(dead, Kept::Plain).await.map_err(|error| {
                     // No event can be at fault for what a dead letter in plain ASCII meets.
-                    class: if error.is_data() { ErrorClass::Configuration } else { error.class },
-                    message: format!("write_behind_dead_letter: {error}"),
+                    let class = if error.is_data() { ErrorClass::Configuration } else { error.class };
+                    SqlError::new(class, format!("write_behind_dead_letter: {error}"))
                 })
             }
             Err(error) => Err(error),
@@ -281,10 +282,15 @@ impl Applier {
         }
     }
 
+    /// Writes changes. The row that an error names is the place of the change at fault.
     async fn write<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) -> Result<(), SqlError> {
-        for step in fold(changes, &self.plan) {
+        let steps = fold(changes, &self.plan);
+        // Appended rows do not collapse: where there is nothing else, each row is a change.
+        let all_appended = steps.len() == 1 && steps[0].kind == ChangeKind::Append;
+        for step in &steps {
             self.progress.working();
-            within(self.limit, self.session.write(&step)).await?;
+            let written = within(self.limit, self.session.write(step)).await;
+            written.map_err(|error| SqlError { row: error.row.filter(|_| all_appended), ..error })?;
         }
         Ok(())
     }

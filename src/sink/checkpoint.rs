@@ -193,13 +193,13 @@ fn of_stream(pipeline: &str, stream: &str) -> sea_orm::Select<Entity> {
 }
 
 fn positions(rows: &[Model]) -> Result<Vec<Position>, SqlError> {
-    let damaged = |row: &Model, what: String| SqlError {
-        class: super::ErrorClass::Configuration,
-        message: format!(
+    let damaged = |row: &Model, what: String| {
+        let message = format!(
             "write_behind_checkpoint: the row of pipeline `{}`, stream `{}`, lane {} {what}. Restore the table, or \
              delete the stream's rows to begin again at start_id",
             row.pipeline, row.stream, row.lane
-        ),
+        );
+        SqlError::new(super::ErrorClass::Configuration, message)
     };
     rows.iter()
         .enumerate()

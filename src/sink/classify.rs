@@ -31,12 +31,19 @@ pub struct SqlError {
     pub class: ErrorClass,
     /// The error in words, with the database's code.
     pub message: String,
+    /// The row of the step that it names, from 0, if it names one. It is only a hint at which row is at fault.
+    pub row: Option<usize>,
 }
 
 impl SqlError {
+    /// An error that names no row.
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        SqlError { class, message: message.into(), row: None }
+    }
+
     /// An error that another try may not meet.
     pub fn transient(message: impl Into<String>) -> Self {
-        SqlError { class: ErrorClass::Transient, message: message.into() }
+        SqlError::new(ErrorClass::Transient, message)
     }
 
     /// Whether a row's data is at fault.
@@ -47,7 +54,12 @@ impl SqlError {
     /// A value that the driver cannot send: the row is at fault.
     pub fn unbindable(error: sqlx::error::BoxDynError) -> Self {
         let message = format!("the value cannot be sent to the database: {error}");
-        SqlError { class: ErrorClass::Data(RejectionClass::Refused), message }
+        SqlError::new(ErrorClass::Data(RejectionClass::Refused), message)
+    }
+
+    /// A value of row `row` for which its column has no binary form.
+    pub fn unfit(column: &str, why: &str, row: usize) -> Self {
+        SqlError { row: Some(row), ..SqlError::unbindable(format!("column `{column}`: {why}").into()) }
     }
 }
 
@@ -63,7 +75,7 @@ impl From<SqlError> for PipelineError {
 impl From<sqlx::Error> for SqlError {
     fn from(error: sqlx::Error) -> Self {
         let (class, message) = classify(&error);
-        SqlError { class, message }
+        SqlError::new(class, message)
     }
 }
 
@@ -74,11 +86,11 @@ impl From<DbErr> for SqlError {
             | DbErr::Exec(RuntimeErr::SqlxError(inner))
             | DbErr::Query(RuntimeErr::SqlxError(inner)) => {
                 let (class, message) = classify(inner);
-                SqlError { class, message }
+                SqlError::new(class, message)
             }
             DbErr::ConnectionAcquire(_) => SqlError::transient(error.to_string()),
             // What SeaORM itself could not make sense of (a type it cannot decode) will not change by itself.
-            _ => SqlError { class: ErrorClass::Configuration, message: error.to_string() },
+            _ => SqlError::new(ErrorClass::Configuration, error.to_string()),
         }
     }
 }

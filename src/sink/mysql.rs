@@ -72,10 +72,8 @@ impl Session for MySqlSession {
             let bytes = sql.len() + arguments.iter().map(|value| value.bytes()).sum::<usize>();
             if bytes >= self.packet_bytes_max {
                 // Only a single row can come to this, see `rows_of_next_statement`.
-                return Err(SqlError {
-                    class: ErrorClass::Data(RejectionClass::TooLong),
-                    message: format!("the row has {bytes} bytes, max_allowed_packet is {}", self.packet_bytes_max),
-                });
+                let message = format!("the row has {bytes} bytes, max_allowed_packet is {}", self.packet_bytes_max);
+                return Err(SqlError::new(ErrorClass::Data(RejectionClass::TooLong), message));
             }
             let mut bound = MySqlArguments::default();
             for value in &arguments {

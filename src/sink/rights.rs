@@ -20,7 +20,7 @@ pub async fn try_all(target: &Target, mapping: &Mapping) -> Result<Vec<String>, 
         // A transaction for each: after an error some databases refuse the rest of it too.
         session.control(session.begin_statement()).await?;
         match session.execute(sql.into(), Vec::new()).await {
-            Err(SqlError { class: ErrorClass::Configuration, message }) => {
+            Err(SqlError { class: ErrorClass::Configuration, message, .. }) => {
                 refused.push(format!("this user may not {action} {table}: {message}. GRANT it the right to"));
             }
             Err(error @ SqlError { class: ErrorClass::Transient | ErrorClass::Conflict, .. }) => return Err(error),

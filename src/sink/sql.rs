@@ -169,8 +169,14 @@ mod tests {
             generated: false,
         };
         let name = TableName { schema: None, table: "t".into() };
-        let table =
-            Table { name, columns: Vec::new(), unique_keys: Vec::new(), rules: Vec::new(), not_transactional: None };
+        let table = Table {
+            name,
+            columns: Vec::new(),
+            unique_keys: Vec::new(),
+            rules: Vec::new(),
+            takes_copy: false,
+            not_transactional: None,
+        };
         TablePlan { table: Arc::new(table), columns: columns.iter().map(column).collect(), key: key.to_vec() }
     }
 

@@ -92,7 +92,9 @@ impl Target {
             let session: Box<dyn Session> = match self.backend() {
                 DbBackend::Postgres => {
                     let options = self.db.get_postgres_connection_pool().connect_options();
-                    Box::new(PostgresSession::new(options.connect().await?, plan, timeout).await?)
+                    let connection = options.connect().await?;
+                    postgres::send_at_once(options.get_port());
+                    Box::new(PostgresSession::new(connection, plan, timeout).await?)
                 }
                 DbBackend::MySql => {
                     let options = self.db.get_mysql_connection_pool().connect_options();
@@ -126,12 +128,10 @@ impl Target {
         let name = self.kind.name();
         let said = |error: sqlx::Error| match error {
             // On a connection that never worked it is not a disturbance, but another kind of server.
-            sqlx::Error::Protocol(text) => SqlError {
-                class: ErrorClass::Configuration,
-                message: format!(
-                    "what answers there is no {name} server ({text}): set rdbms.type, rdbms.host, rdbms.port"
-                ),
-            },
+            sqlx::Error::Protocol(text) => SqlError::new(
+                ErrorClass::Configuration,
+                format!("what answers there is no {name} server ({text}): set rdbms.type, rdbms.host, rdbms.port"),
+            ),
             error => error.into(),
         };
         self.in_time(async { connecting.await.map_err(said) }).await

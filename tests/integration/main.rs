@@ -8,6 +8,7 @@ mod faults;
 mod hard_cases;
 mod harness_selftest;
 mod original_demo;
+mod postgres_writing;
 mod reading;
 mod redis_side;
 mod rows_match_model;

@@ -263,7 +263,13 @@ fn plan() -> TablePlan {
         generated: false,
     };
     let name = TableName::parse("item");
-    let table =
-        Table { name, columns: Vec::new(), unique_keys: Vec::new(), rules: Vec::new(), not_transactional: None };
+    let table = Table {
+        name,
+        columns: Vec::new(),
+        unique_keys: Vec::new(),
+        rules: Vec::new(),
+        takes_copy: false,
+        not_transactional: None,
+    };
     TablePlan { table: Arc::new(table), columns: ["key", "n", "sound"].map(column).into(), key: vec![0] }
 }

@@ -69,7 +69,7 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
             not_transactional = Some(format!("uses the engine {engine}, which has no transactions (use InnoDB)"));
         }
     }
-    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, not_transactional }))
+    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, takes_copy: false, not_transactional }))
 }
 
 /// MariaDB's JSON is LONGTEXT with a check, which is among `checks`.

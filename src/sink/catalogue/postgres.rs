@@ -48,13 +48,23 @@ const RULES: &str = "
     SELECT pg_get_triggerdef(t.oid) || t.tgenabled::text FROM pg_trigger t
     WHERE t.tgrelid = to_regclass($1) AND NOT t.tgisinternal";
 
+/// `COPY` passes rules by, and is refused where row-level security applies to us. A view or a foreign table has its own
+/// mind about it.
+const TAKES_COPY: &str = "
+    SELECT c.relkind IN ('r', 'p') AND NOT c.relhasrules AND NOT row_security_active(c.oid) AS takes_copy
+    FROM pg_class c WHERE c.oid = to_regclass($1)";
+
 pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Table>, SqlError> {
     let regclass = quote_table(DbBackend::Postgres, name);
     let rows = query(db, COLUMNS, vec![regclass.clone().into()]).await?;
     let columns = rows.iter().map(column).collect::<Result<Vec<_>, _>>()?;
     let unique_keys = by_index(&query(db, UNIQUE, vec![regclass.clone().into()]).await?)?;
-    let rules = texts(&query(db, RULES, vec![regclass.into()]).await?, "rule")?;
-    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, not_transactional: None }))
+    let rules = texts(&query(db, RULES, vec![regclass.clone().into()]).await?, "rule")?;
+    let takes_copy = match query(db, TAKES_COPY, vec![regclass.into()]).await?.first() {
+        Some(row) => row.try_get("", "takes_copy")?,
+        None => false,
+    };
+    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, takes_copy, not_transactional: None }))
 }
 
 fn column(row: &QueryResult) -> Result<Column, SqlError> {

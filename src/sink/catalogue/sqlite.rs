@@ -55,7 +55,7 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
             column.has_default = true;
         }
     }
-    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, not_transactional: None }))
+    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, takes_copy: false, not_transactional: None }))
 }
 
 fn column(row: &QueryResult) -> Result<Column, SqlError> {

@@ -283,7 +283,7 @@ impl Writer {
         let (good, dead): (Vec<usize>, Vec<usize>) = link.events.clone().partition(|n| events[*n].outcome.is_ok());
         match how {
             How::WithSavepoints => {
-                work.phase = Phase::Bisect { bisect: Bisect::new(good.len()), good, dead };
+                work.phase = Phase::Bisect { bisect: Bisect::new(good.len(), None), good, dead };
                 return;
             }
             How::AllDead => world.database.note(transaction, Vec::new(), numbers(events, link.events.clone())),
@@ -320,7 +320,7 @@ impl Writer {
             let written = self.write_rows(transaction, events, &good[range.clone()], world);
             if written.and_then(|()| world.database.check_deferred(transaction, savepoint)).is_err() {
                 world.database.rollback_to(transaction, savepoint);
-                if let Refused::Single(place) = bisect.refused(range) {
+                if let Refused::Single(place) = bisect.refused(None) {
                     world.count("bad events found by halving");
                     dead.push(good[place]);
                 }

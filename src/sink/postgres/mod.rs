@@ -1,0 +1,118 @@
+//! PostgreSQL: rows that are appended are copied, all others go in one statement a step.
+
+mod arrays;
+mod at_once;
+mod binary;
+mod copy;
+
+use std::time::Duration;
+
+use sea_orm::DbBackend;
+use sea_orm::sqlx::postgres::{PgArguments, PgConnection};
+use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Executor, Postgres};
+
+use self::arrays::Statements;
+pub use self::at_once::send_at_once;
+use self::copy::{Copy, CopyError};
+use super::{Answer, ErrorClass, IDLE_MARGIN, Session, Sql, SqlError};
+use crate::event::RejectionClass;
+use crate::mapping::{ChangeKind, Step};
+use crate::row::{Value, day_and_time};
+use crate::table::TablePlan;
+
+/// Fewer rows are inserted: that is one round trip, `COPY` is three.
+const COPY_ROWS_MIN: usize = 32;
+
+/// A connection to a PostgreSQL server.
+pub struct PostgresSession {
+    connection: PgConnection,
+    statements: Statements,
+    /// How many rows are appended, if the table takes it.
+    copy: Option<Copy>,
+}
+
+impl PostgresSession {
+    /// Takes over a fresh connection.
+    pub async fn new(
+        mut connection: PgConnection,
+        plan: TablePlan,
+        statement_timeout: Duration,
+    ) -> Result<Self, SqlError> {
+        set_limits(&mut connection, statement_timeout).await?;
+        // Times are bound without a zone and mean UTC.
+        let session = format!("SET TIME ZONE 'UTC'; SET statement_timeout = {}", statement_timeout.as_millis());
+        sqlx::raw_sql(AssertSqlSafe(session)).execute(&mut connection).await?;
+        Ok(PostgresSession { connection, statements: Statements::new(&plan), copy: Copy::new(&plan) })
+    }
+}
+
+/// Has the server end a transaction of this connection that nobody goes on with for so long. A network that swallows
+/// our packets tells the server nothing, and the transaction would hold the checkpoint's row for hours. What we do
+/// ourselves between two statements takes no longer than one of them.
+pub async fn set_limits(connection: &mut PgConnection, limit: Duration) -> Result<(), sqlx::Error> {
+    let sql = format!("SET idle_in_transaction_session_timeout = {}", (limit + IDLE_MARGIN).as_millis());
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+}
+
+impl Session for PostgresSession {
+    fn backend(&self) -> DbBackend {
+        DbBackend::Postgres
+    }
+
+    fn control(&mut self, statement: &'static str) -> Answer<'_, ()> {
+        Box::pin(async move {
+            sqlx::raw_sql(statement).execute(&mut self.connection).await?;
+            Ok(())
+        })
+    }
+
+    fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<Value<'a>>) -> Answer<'a, u64> {
+        Box::pin(async move {
+            let mut bound = PgArguments::default();
+            for value in &arguments {
+                bind(&mut bound, value).map_err(SqlError::unbindable)?;
+            }
+            let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), bound);
+            Ok(self.connection.execute(query).await?.rows_affected())
+        })
+    }
+
+    fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()> {
+        Box::pin(async move {
+            match self.copy.as_mut().filter(|_| step.kind == ChangeKind::Append && step.rows.len() >= COPY_ROWS_MIN) {
+                Some(copy) => match copy.append(&mut self.connection, &step.rows).await {
+                    Ok(()) => Ok(()),
+                    Err(CopyError::Sql(error)) => Err(error),
+                    Err(CopyError::Altered) => {
+                        // `INSERT` casts to whatever the types are now, or says whose value it cannot cast.
+                        self.copy = None;
+                        Err(SqlError::new(ErrorClass::Data(RejectionClass::WrongType), "the table was altered"))
+                    }
+                },
+                None => {
+                    let (sql, arguments) = self.statements.of(step)?;
+                    let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), arguments);
+                    self.connection.execute(query).await?;
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    fn check_deferred(&mut self) -> Answer<'_, ()> {
+        self.control("SET CONSTRAINTS ALL IMMEDIATE")
+    }
+}
+
+fn bind(arguments: &mut PgArguments, value: &Value<'_>) -> Result<(), sqlx::error::BoxDynError> {
+    match value {
+        Value::Null => arguments.add(None::<String>),
+        Value::Bool(value) => arguments.add(*value),
+        Value::Int(value) => arguments.add(*value),
+        Value::UInt(value) => arguments.add(i64::try_from(*value)?),
+        Value::Float(value) => arguments.add(*value),
+        Value::Text(value) => arguments.add(value.as_ref()),
+        Value::Bytes(value) => arguments.add(value.as_ref()),
+        Value::Timestamp(micros) => arguments.add(day_and_time(*micros)),
+    }
+}

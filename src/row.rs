@@ -110,6 +110,11 @@ impl Row {
         self.0.extend_from_slice(bytes);
     }
 
+    /// Adds all values of another row.
+    pub fn append(&mut self, other: &Row) {
+        self.0.extend_from_slice(&other.0);
+    }
+
     /// The values, in the order of the columns.
     pub fn values(&self) -> impl Iterator<Item = Value<'_>> {
         Runs(&self.0).map(|run| value_of(run))
@@ -215,6 +220,9 @@ mod tests {
         assert_eq!(row.value(7), Some(Value::text("größe\n")));
         assert_eq!(row.value(all().len()), None);
         assert_eq!(Row::default().values().count(), 0);
+        let mut two = row.clone();
+        two.append(&row);
+        assert_eq!(two.values().collect::<Vec<_>>(), [all(), all()].concat());
     }
 
     #[test]

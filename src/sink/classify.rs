@@ -293,7 +293,8 @@ fn mysql_number(number: u16) -> ErrorClass {
     line.map_or(Transient, |(_, class)| *class)
 }
 
-fn sqlite_code(code: i32, message: &str) -> ErrorClass {
+/// What to do about an error of SQLite's, by its code, primary or extended, and its words.
+pub(super) fn sqlite_code(code: i32, message: &str) -> ErrorClass {
     // The general error is both: what is wrong with the statement, and what a function says of a value.
     const OF_A_STATEMENT: [&str; 11] = [
         "no such",

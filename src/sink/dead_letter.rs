@@ -2,7 +2,7 @@
 
 use sea_orm::DbBackend;
 
-use super::sql::{placeholder, rows_of_next_statement};
+use super::sql::{Sizes, placeholder};
 use super::{LaneIdentity, Session, Sql, SqlError};
 use crate::batch::MappedEvent;
 use crate::event::{Document, Entry, Rejection};
@@ -34,7 +34,7 @@ pub async fn insert(
     let mut rows = rows.as_slice();
     while !rows.is_empty() {
         let bytes = rows.iter().map(|row| row.iter().map(Value::bytes).sum());
-        let (chunk, rest) = rows.split_at(rows_of_next_statement(bytes, COLUMNS.len()));
+        let (chunk, rest) = rows.split_at(Sizes::OF_SERVERS.rows_of_next(bytes, COLUMNS.len()));
         rows = rest;
         let sql = insert_sql(session.backend(), chunk.len());
         session.execute(sql, chunk.iter().flatten().cloned().collect()).await?;

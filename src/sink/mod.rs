@@ -14,8 +14,8 @@ mod postgres;
 pub mod rights;
 mod sql;
 mod sqlite;
+mod sqlite_thread;
 mod target;
-mod values;
 
 use std::time::Duration;
 

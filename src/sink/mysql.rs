@@ -7,7 +7,6 @@ use sea_orm::sqlx::mysql::{MySqlArguments, MySqlConnection};
 use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Executor, MySql};
 
 use super::sql::ValuesStatements;
-use super::values::write_values;
 use super::{Answer, ErrorClass, IDLE_MARGIN, Session, Sql, SqlError};
 use crate::event::RejectionClass;
 use crate::mapping::Step;
@@ -17,8 +16,7 @@ use crate::table::TablePlan;
 /// A connection to a MySQL or MariaDB server.
 pub struct MySqlSession {
     connection: MySqlConnection,
-    plan: TablePlan,
-    statements: std::sync::Arc<ValuesStatements>,
+    statements: ValuesStatements,
     /// `max_allowed_packet`: the server cuts the connection of a statement with more bytes.
     packet_bytes_max: usize,
 }
@@ -28,7 +26,7 @@ impl MySqlSession {
     /// or zeroed with a warning that nobody reads.
     pub async fn new(
         mut connection: MySqlConnection,
-        plan: TablePlan,
+        plan: &TablePlan,
         statement_timeout: Duration,
     ) -> Result<Self, SqlError> {
         const STRICT: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,\
@@ -37,9 +35,31 @@ impl MySqlSession {
         set_limits(&mut connection, statement_timeout).await?;
         let packet_bytes_max: u64 =
             sqlx::query_scalar("SELECT CAST(@@max_allowed_packet AS UNSIGNED)").fetch_one(&mut connection).await?;
-        let statements = ValuesStatements::new(DbBackend::MySql, &plan).into();
-        Ok(MySqlSession { connection, plan, statements, packet_bytes_max: packet_bytes_max as usize })
+        let statements = ValuesStatements::new(DbBackend::MySql, plan);
+        Ok(MySqlSession { connection, statements, packet_bytes_max: packet_bytes_max as usize })
     }
+}
+
+/// Runs one statement, prepared once a connection; answers the number of rows it matched.
+async fn run(
+    connection: &mut MySqlConnection,
+    packet_bytes_max: usize,
+    sql: Sql,
+    arguments: impl Iterator<Item = Value<'_>>,
+) -> Result<u64, SqlError> {
+    let mut bound = MySqlArguments::default();
+    let mut bytes = sql.len();
+    for value in arguments {
+        bytes += value.bytes();
+        bind(&mut bound, &value).map_err(SqlError::unbindable)?;
+    }
+    if bytes >= packet_bytes_max {
+        // Only a single row can come to this, see `Sizes::rows_of_next`.
+        let message = format!("the row has {bytes} bytes, max_allowed_packet is {packet_bytes_max}");
+        return Err(SqlError::new(ErrorClass::Data(RejectionClass::TooLong), message));
+    }
+    let query = sqlx::query_with::<MySql, _>(AssertSqlSafe(sql), bound);
+    Ok(connection.execute(query).await?.rows_affected())
 }
 
 /// Limits what the server waits for on this connection: for a lock, which must be given up before the writer gives up the
@@ -68,26 +88,16 @@ impl Session for MySqlSession {
     }
 
     fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<Value<'a>>) -> Answer<'a, u64> {
-        Box::pin(async move {
-            let bytes = sql.len() + arguments.iter().map(|value| value.bytes()).sum::<usize>();
-            if bytes >= self.packet_bytes_max {
-                // Only a single row can come to this, see `rows_of_next_statement`.
-                let message = format!("the row has {bytes} bytes, max_allowed_packet is {}", self.packet_bytes_max);
-                return Err(SqlError::new(ErrorClass::Data(RejectionClass::TooLong), message));
-            }
-            let mut bound = MySqlArguments::default();
-            for value in &arguments {
-                bind(&mut bound, value).map_err(SqlError::unbindable)?;
-            }
-            let query = sqlx::query_with::<MySql, _>(AssertSqlSafe(sql), bound);
-            Ok(self.connection.execute(query).await?.rows_affected())
-        })
+        Box::pin(run(&mut self.connection, self.packet_bytes_max, sql, arguments.into_iter()))
     }
 
     fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()> {
-        let statements = self.statements.clone();
-        let key = self.plan.key.clone();
-        write_values(self, statements, key, step)
+        Box::pin(async move {
+            for (sql, values) in self.statements.of(step) {
+                run(&mut self.connection, self.packet_bytes_max, sql, values.values()).await?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -1,9 +1,12 @@
 //! Pure: SQL text. Names are quoted, values are always placeholders.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use sea_orm::DbBackend;
 
+use crate::mapping::{ChangeKind, Step};
+use crate::row::{Row, Value};
 use crate::table::{TableName, TablePlan};
 
 /// A statement's text, shared so that running it again copies nothing.
@@ -12,8 +15,34 @@ pub type Sql = Arc<str>;
 /// Most placeholders in one statement: the least of what MySQL (65,535) and SQLite (32,766) take.
 const PLACEHOLDERS_MAX: usize = 32_766;
 
-/// Rows of a multi-row statement. Only these sizes are used, so that each connection prepares few statements.
-const ROWS_PER_STATEMENT: [usize; 5] = [500, 100, 20, 4, 1];
+/// Most bytes of values in one statement: well below the smallest `max_allowed_packet` in use (4 MiB).
+const STATEMENT_BYTES_MAX: usize = 1 << 20;
+
+/// Rows of a multi-row statement, the most first. Only these sizes are used, so that each connection prepares few
+/// statements.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes(&'static [usize]);
+
+impl Sizes {
+    /// Where a statement is a message to a server and back.
+    pub const OF_SERVERS: Sizes = Sizes(&[500, 100, 20, 4, 1]);
+    /// Where it is a call: many placeholders in one statement cost SQLite more than many statements.
+    pub const OF_SQLITE: Sizes = Sizes(&[25, 5, 1]);
+
+    /// How many of the next rows go into one statement: one of the sizes, with at most [`PLACEHOLDERS_MAX`] placeholders
+    /// and, unless a single row has more, [`STATEMENT_BYTES_MAX`] bytes.
+    pub fn rows_of_next(self, row_bytes: impl IntoIterator<Item = usize>, placeholders_per_row: usize) -> usize {
+        let mut bytes = 0;
+        let within_bytes = |row: &usize| {
+            bytes += row;
+            bytes <= STATEMENT_BYTES_MAX
+        };
+        let most = self.0.first().copied().unwrap_or(1);
+        let rows = row_bytes.into_iter().take(most).take_while(within_bytes).count();
+        let fits = |size: &&usize| **size <= rows && **size * placeholders_per_row <= PLACEHOLDERS_MAX;
+        self.0.iter().find(fits).copied().unwrap_or(1)
+    }
+}
 
 /// A quoted name.
 pub fn quote(backend: DbBackend, name: &str) -> String {
@@ -39,22 +68,6 @@ pub fn placeholder(backend: DbBackend, number: usize) -> String {
     }
 }
 
-/// Most bytes of values in one statement: well below the smallest `max_allowed_packet` in use (4 MiB).
-const STATEMENT_BYTES_MAX: usize = 1 << 20;
-
-/// How many of the next rows go into one statement: one of few different numbers, with at most
-/// [`PLACEHOLDERS_MAX`] placeholders and, unless a single row has more, [`STATEMENT_BYTES_MAX`] bytes.
-pub fn rows_of_next_statement(row_bytes: impl IntoIterator<Item = usize>, placeholders_per_row: usize) -> usize {
-    let mut bytes = 0;
-    let within_bytes = |row: &usize| {
-        bytes += row;
-        bytes <= STATEMENT_BYTES_MAX
-    };
-    let rows = row_bytes.into_iter().take(ROWS_PER_STATEMENT[0]).take_while(within_bytes).count();
-    let fits = |size: &usize| *size <= rows && size * placeholders_per_row <= PLACEHOLDERS_MAX;
-    ROWS_PER_STATEMENT.into_iter().find(fits).unwrap_or(1)
-}
-
 /// `(?, ?), (?, ?)`: `rows` groups of `width` placeholders.
 fn groups(rows: usize, width: usize) -> String {
     let group = format!("({})", vec!["?"; width].join(", "));
@@ -66,11 +79,16 @@ fn groups(rows: usize, width: usize) -> String {
 pub struct ValuesStatements {
     insert: String,
     on_conflict: String,
+    /// Up to the keys.
     delete: String,
-    /// `UPDATE` of one row: first the values of all columns that are not of the key, then the key.
-    pub update: Sql,
+    /// Of one row: first the values of all columns that are not of the key, then the key.
+    update: Sql,
+    update_order: Vec<usize>,
     width: usize,
     key_width: usize,
+    sizes: Sizes,
+    /// Texts of many rows that were needed before.
+    made: HashMap<(ChangeKind, usize), Sql>,
 }
 
 impl ValuesStatements {
@@ -91,34 +109,69 @@ impl ValuesStatements {
         } else {
             (format!("UPDATE {table} SET {others_equal} WHERE {key_equals}"), on_conflict(backend, &key, &others))
         };
+        // MySQL's `IN` takes rows without `VALUES`.
+        let before_keys = if backend == DbBackend::MySql { "(" } else { "(VALUES " };
         ValuesStatements {
             insert: format!("INSERT INTO {table} ({}) VALUES ", quoted.join(", ")),
             on_conflict,
-            delete: format!("DELETE FROM {table} WHERE ({}) IN ", key.join(", ")),
+            delete: format!("DELETE FROM {table} WHERE ({}) IN {before_keys}", key.join(", ")),
             update: update.into(),
+            update_order: places_besides(plan).chain(plan.key.iter().copied()).collect(),
             width: quoted.len(),
             key_width: key.len(),
+            sizes: if backend == DbBackend::MySql { Sizes::OF_SERVERS } else { Sizes::OF_SQLITE },
+            made: HashMap::new(),
         }
     }
 
-    /// `INSERT` of `rows` rows.
-    pub fn insert(&self, rows: usize) -> Sql {
-        format!("{}{}", self.insert, groups(rows, self.width)).into()
+    /// The statements that write a step, each with the values of its placeholders as one run.
+    pub fn of<'a>(&'a mut self, step: &'a Step<'a>) -> impl Iterator<Item = (Sql, Row)> {
+        let mut rows = step.rows.as_slice();
+        std::iter::from_fn(move || {
+            let size = match step.kind {
+                _ if rows.is_empty() => return None,
+                ChangeKind::Update => 1,
+                ChangeKind::Delete => self.rows_of_next(rows, self.key_width),
+                ChangeKind::Append | ChangeKind::Upsert => self.rows_of_next(rows, self.width),
+            };
+            let (chunk, rest) = rows.split_at(size);
+            rows = rest;
+            Some((self.text(step.kind, size), self.values(step.kind, chunk)))
+        })
     }
 
-    /// `INSERT` of `rows` rows that replace those with the same key.
-    pub fn upsert(&self, rows: usize) -> Sql {
-        format!("{}{} {}", self.insert, groups(rows, self.width), self.on_conflict).into()
+    fn rows_of_next(&self, rows: &[&Row], width: usize) -> usize {
+        self.sizes.rows_of_next(rows.iter().map(|row| row.bytes()), width)
     }
 
-    /// `DELETE` of `rows` keys.
-    pub fn delete(&self, rows: usize) -> Sql {
-        format!("{}(VALUES {})", self.delete, groups(rows, self.key_width)).into()
+    fn values(&self, kind: ChangeKind, rows: &[&Row]) -> Row {
+        let mut values = Row::with_capacity(rows.iter().map(|row| row.bytes()).sum());
+        for row in rows {
+            match kind {
+                ChangeKind::Update => {
+                    let of_row: Vec<Value<'_>> = row.values().collect();
+                    let in_order = self.update_order.iter().filter_map(|place| of_row.get(*place));
+                    in_order.for_each(|value| values.push(value));
+                }
+                _ => values.append(row),
+            }
+        }
+        values
     }
 
-    /// `DELETE` of `rows` keys for MySQL, whose `IN` takes rows without `VALUES`.
-    pub fn delete_mysql(&self, rows: usize) -> Sql {
-        format!("{}({})", self.delete, groups(rows, self.key_width)).into()
+    /// The statement of a kind for so many rows.
+    fn text(&mut self, kind: ChangeKind, rows: usize) -> Sql {
+        if let Some(made) = self.made.get(&(kind, rows)) {
+            return made.clone();
+        }
+        let text: Sql = match kind {
+            ChangeKind::Append => format!("{}{}", self.insert, groups(rows, self.width)).into(),
+            ChangeKind::Upsert => format!("{}{} {}", self.insert, groups(rows, self.width), self.on_conflict).into(),
+            ChangeKind::Update => self.update.clone(),
+            ChangeKind::Delete => format!("{}{})", self.delete, groups(rows, self.key_width)).into(),
+        };
+        self.made.insert((kind, rows), text.clone());
+        text
     }
 }
 
@@ -153,7 +206,7 @@ pub fn on_conflict_postgres(plan: &TablePlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+    use ChangeKind::{Append, Delete, Update, Upsert};
 
     use crate::table::{Column, ColumnKind, Table, TableName, TablePlan};
 
@@ -183,17 +236,38 @@ mod tests {
     #[test]
     fn statements_of_each_dialect() {
         let plan = plan(&["id", "a", "b"], &[0]);
-        let mysql = ValuesStatements::new(DbBackend::MySql, &plan);
+        let mut mysql = ValuesStatements::new(DbBackend::MySql, &plan);
         assert_eq!(
-            &*mysql.upsert(2),
+            &*mysql.text(Upsert, 2),
             "INSERT INTO `t` (`id`, `a`, `b`) VALUES (?, ?, ?), (?, ?, ?) \
              ON DUPLICATE KEY UPDATE `a` = VALUES(`a`), `b` = VALUES(`b`)"
         );
-        assert_eq!(&*mysql.delete_mysql(2), "DELETE FROM `t` WHERE (`id`) IN ((?), (?))");
-        let sqlite = ValuesStatements::new(DbBackend::Sqlite, &plan);
-        assert_eq!(&*sqlite.insert(1), r#"INSERT INTO "t" ("id", "a", "b") VALUES (?, ?, ?)"#);
-        assert_eq!(&*sqlite.update, r#"UPDATE "t" SET "a" = ?, "b" = ? WHERE "id" = ?"#);
-        assert_eq!(&*sqlite.delete(1), r#"DELETE FROM "t" WHERE ("id") IN (VALUES (?))"#);
+        assert_eq!(&*mysql.text(Delete, 2), "DELETE FROM `t` WHERE (`id`) IN ((?), (?))");
+        let mut sqlite = ValuesStatements::new(DbBackend::Sqlite, &plan);
+        assert_eq!(&*sqlite.text(Append, 1), r#"INSERT INTO "t" ("id", "a", "b") VALUES (?, ?, ?)"#);
+        assert_eq!(&*sqlite.text(Update, 1), r#"UPDATE "t" SET "a" = ?, "b" = ? WHERE "id" = ?"#);
+        assert_eq!(&*sqlite.text(Delete, 1), r#"DELETE FROM "t" WHERE ("id") IN (VALUES (?))"#);
+    }
+
+    #[test]
+    fn every_row_of_a_step_is_written_once_and_in_order() {
+        let row = |n: i64| [Value::Int(n), Value::Int(-n)].into_iter().collect::<Row>();
+        let rows: Vec<Row> = (0..637).map(row).collect();
+        let mut statements = ValuesStatements::new(DbBackend::MySql, &plan(&["id", "a"], &[0]));
+        let step = Step { kind: Append, rows: rows.iter().collect() };
+        let written: Vec<(Sql, Row)> = statements.of(&step).collect();
+        let placeholders: Vec<usize> = written.iter().map(|(sql, _)| sql.matches('?').count()).collect();
+        assert_eq!(placeholders, [1000, 200, 40, 8, 8, 8, 8, 2]);
+        for ((_, values), placeholders) in written.iter().zip(placeholders) {
+            assert_eq!(values.values().count(), placeholders);
+        }
+        let all = |rows: &mut dyn Iterator<Item = &Row>| {
+            rows.flat_map(|row| row.values().map(Value::into_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
+        };
+        assert_eq!(all(&mut written.iter().map(|(_, values)| values)), all(&mut rows.iter()));
+        let update = Step { kind: Update, rows: vec![&rows[7]] };
+        let (_, values) = statements.of(&update).next().expect("a statement");
+        assert_eq!(values.values().collect::<Vec<_>>(), [Value::Int(-7), Value::Int(7)], "the key comes last");
     }
 
     #[test]
@@ -204,17 +278,21 @@ mod tests {
 
     #[test]
     fn statements_are_of_few_sizes_and_within_the_limits() {
-        for (rows, bytes, width, expected) in [
-            (1234, 10, 7, 500),
-            (499, 10, 7, 100),
-            (3, 10, 7, 1),
-            (1234, 10, 50, 500),
-            (1234, 10, 100, 100),
-            (1234, 10, 40_000, 1),
-            (1234, 100_000, 3, 4),
-            (1234, 5_000_000, 3, 1),
+        let (servers, sqlite) = (Sizes::OF_SERVERS, Sizes::OF_SQLITE);
+        for (sizes, rows, bytes, width, expected) in [
+            (servers, 1234, 10, 7, 500),
+            (servers, 499, 10, 7, 100),
+            (servers, 3, 10, 7, 1),
+            (servers, 1234, 10, 50, 500),
+            (servers, 1234, 10, 100, 100),
+            (servers, 1234, 10, 40_000, 1),
+            (servers, 1234, 100_000, 3, 4),
+            (servers, 1234, 5_000_000, 3, 1),
+            (sqlite, 1234, 10, 7, 25),
+            (sqlite, 24, 10, 7, 5),
+            (sqlite, 1234, 10, 2000, 5),
         ] {
-            let size = rows_of_next_statement(std::iter::repeat_n(bytes, rows), width);
+            let size = sizes.rows_of_next(std::iter::repeat_n(bytes, rows), width);
             assert_eq!(size, expected, "{rows} rows of {bytes} bytes and {width} columns");
         }
     }

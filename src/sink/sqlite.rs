@@ -1,29 +1,56 @@
 //! SQLite: multi-row statements in WAL mode.
 
-use sea_orm::DbBackend;
-use sea_orm::sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Executor, Sqlite};
+use std::time::Duration;
 
+use rusqlite::{Connection, Error, OpenFlags, Statement, types::Null};
+use sea_orm::DbBackend;
+
+use super::classify::sqlite_code;
 use super::sql::ValuesStatements;
-use super::values::write_values;
+use super::sqlite_thread::SqliteThread;
 use super::{Answer, Session, Sql, SqlError};
 use crate::mapping::Step;
-use crate::row::{Value, day_and_time};
+use crate::row::{Row, Value, day_and_time};
 use crate::table::{ColumnKind, TablePlan};
 
 /// A connection to an SQLite file.
 pub struct SqliteSession {
-    connection: SqliteConnection,
-    plan: TablePlan,
-    statements: std::sync::Arc<ValuesStatements>,
+    thread: SqliteThread,
+    statements: ValuesStatements,
 }
 
 impl SqliteSession {
-    /// Takes over a fresh connection.
-    pub fn new(connection: SqliteConnection, plan: TablePlan) -> Self {
-        let statements = ValuesStatements::new(DbBackend::Sqlite, &plan).into();
-        SqliteSession { connection, plan, statements }
+    /// Opens the file of a URL (`sqlite://data/x.db?mode=rwc`), and waits for a lock up to `lock_wait`.
+    pub async fn open(url: &str, plan: &TablePlan, lock_wait: Duration) -> Result<Self, SqlError> {
+        let uri = uri(url);
+        let thread = SqliteThread::start(move || connect(&uri, lock_wait)).await?;
+        Ok(SqliteSession { thread, statements: ValuesStatements::new(DbBackend::Sqlite, plan) })
     }
+}
+
+/// What SQLite calls the file of a URL. The options have the same names.
+fn uri(url: &str) -> String {
+    let file = url.strip_prefix("sqlite://").unwrap_or(url);
+    // Without the empty host, one after it would be a host.
+    let host = if file.starts_with('/') { "//" } else { "" };
+    format!("file:{host}{file}")
+}
+
+/// A connection that is as safe as the pool's.
+fn connect(uri: &str, lock_wait: Duration) -> rusqlite::Result<Connection> {
+    /// Statements that a session keeps: every size of each kind, and some more.
+    const STATEMENTS: usize = 64;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    connection.busy_timeout(lock_wait)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
 }
 
 impl Session for SqliteSession {
@@ -37,47 +64,67 @@ impl Session for SqliteSession {
     }
 
     fn control(&mut self, statement: &'static str) -> Answer<'_, ()> {
-        Box::pin(async move {
-            match sqlx::raw_sql(statement).execute(&mut self.connection).await {
-                Ok(_) => Ok(()),
-                // SQLite has rolled back by itself: some errors do that, and a trigger's RAISE(ROLLBACK).
-                Err(error) if statement == "ROLLBACK" && error.to_string().contains("no transaction is active") => {
-                    Ok(())
-                }
-                Err(error) => Err(error.into()),
-            }
-        })
+        Box::pin(self.thread.call(move |connection| {
+            // SQLite has rolled back by itself: some errors do that, and a trigger's RAISE(ROLLBACK).
+            let nothing_to_do = statement == "ROLLBACK" && connection.is_autocommit();
+            if nothing_to_do { Ok(()) } else { connection.execute_batch(statement) }
+        }))
     }
 
     fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<Value<'a>>) -> Answer<'a, u64> {
-        Box::pin(async move {
-            let mut bound = SqliteArguments::default();
-            for value in &arguments {
-                bind(&mut bound, value).map_err(SqlError::unbindable)?;
-            }
-            let query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), bound);
-            Ok(self.connection.execute(query).await?.rows_affected())
-        })
+        let values: Row = arguments.into_iter().collect();
+        Box::pin(self.thread.call(move |connection| run(connection, &sql, &values)))
     }
 
     fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()> {
-        let statements = self.statements.clone();
-        let key = self.plan.key.clone();
-        write_values(self, statements, key, step)
+        let statements: Vec<(Sql, Row)> = self.statements.of(step).collect();
+        Box::pin(self.thread.call(move |connection| {
+            statements.iter().try_for_each(|(sql, values)| run(connection, sql, values).map(drop))
+        }))
     }
 }
 
-fn bind(arguments: &mut SqliteArguments, value: &Value<'_>) -> Result<(), sqlx::error::BoxDynError> {
+/// Runs one statement, prepared once a connection; answers the number of rows it changed.
+fn run(connection: &Connection, sql: &str, values: &Row) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare_cached(sql)?;
+    for (place, value) in (1..).zip(values.values()) {
+        bind(&mut statement, place, &value)?;
+    }
+    Ok(statement.raw_execute()? as u64)
+}
+
+fn bind(statement: &mut Statement<'_>, place: usize, value: &Value<'_>) -> rusqlite::Result<()> {
     match value {
-        Value::Null => arguments.add(None::<i64>),
-        Value::Bool(value) => arguments.add(*value),
-        Value::Int(value) => arguments.add(*value),
-        // Over i64::MAX no column of SQLite takes it: the mapping refuses it before.
-        Value::UInt(value) => arguments.add(i64::try_from(*value)?),
-        Value::Float(value) => arguments.add(*value),
-        Value::Text(value) => arguments.add(value.clone().into_owned()),
-        Value::Bytes(value) => arguments.add(value.clone().into_owned()),
-        Value::Timestamp(micros) => arguments.add(day_and_time(*micros).format("%Y-%m-%d %H:%M:%S%.f").to_string()),
+        Value::Null => statement.raw_bind_parameter(place, Null),
+        Value::Bool(value) => statement.raw_bind_parameter(place, *value),
+        Value::Int(value) => statement.raw_bind_parameter(place, *value),
+        Value::UInt(value) => {
+            // Over i64::MAX no column of SQLite takes it: the mapping refuses it before.
+            let value = i64::try_from(*value).map_err(|error| Error::ToSqlConversionFailure(error.into()))?;
+            statement.raw_bind_parameter(place, value)
+        }
+        Value::Float(value) => statement.raw_bind_parameter(place, *value),
+        Value::Text(value) => statement.raw_bind_parameter(place, value.as_ref()),
+        Value::Bytes(value) => statement.raw_bind_parameter(place, value.as_ref()),
+        Value::Timestamp(micros) => statement.raw_bind_parameter(place, timestamp(*micros)),
+    }
+}
+
+/// `2024-06-01 12:30:00.123`: as many digits of the fraction as it needs, in threes.
+fn timestamp(micros: i64) -> String {
+    day_and_time(micros).to_string()
+}
+
+impl From<Error> for SqlError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::SqliteFailure(failure, message) => {
+                let (code, message) = (failure.extended_code, message.unwrap_or_else(|| failure.to_string()));
+                SqlError::new(sqlite_code(code, &message), format!("{message} [SQLite code {code}]"))
+            }
+            Error::ToSqlConversionFailure(error) => SqlError::unbindable(error),
+            error => SqlError::transient(error.to_string()),
+        }
     }
 }
 
@@ -121,8 +168,78 @@ fn numbers_in_parentheses(declared: &str) -> Vec<u64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_names_the_file_that_it_names_for_the_pool() {
+        for (url, expected) in [
+            ("sqlite://x%20y.db?mode=rwc", "file:x%20y.db?mode=rwc"),
+            ("sqlite:///var/x.db?mode=rw&cache=shared", "file:///var/x.db?mode=rw&cache=shared"),
+            ("sqlite:////var/x.db?mode=rwc", "file:////var/x.db?mode=rwc"),
+        ] {
+            assert_eq!(uri(url), expected);
+        }
+    }
+
+    #[test]
+    fn a_timestamp_has_the_fraction_it_needs() {
+        let day = 86_400_000_000_i64;
+        let spread = (-1_000..1_000).map(|n| n * 36_525 * day / 1_000 + n * 1_001);
+        for micros in spread.chain([0, 1, 1_000, 10_000, 1_000_000, -1, day * 4_000_000]) {
+            let expected = day_and_time(micros).format("%Y-%m-%d %H:%M:%S%.f").to_string();
+            assert_eq!(timestamp(micros), expected, "{micros}");
+        }
+        assert_eq!(timestamp(1_717_245_000_120_000), "2024-06-01 12:30:00.120");
+        assert_eq!(timestamp(1_717_245_000_000_000), "2024-06-01 12:30:00");
+    }
+
+    /// What SQLite says of each kind of value that it was given.
+    #[test]
+    fn every_kind_of_value_is_stored_as_it_is() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (v)").unwrap();
+        for (value, expected) in [
+            (Value::Null, "NULL"),
+            (Value::Bool(true), "1"),
+            (Value::Bool(false), "0"),
+            (Value::Int(i64::MIN), "-9223372036854775808"),
+            (Value::UInt(7), "7"),
+            (Value::Float(-0.5), "-0.5"),
+            (Value::text(""), "''"),
+            (Value::text("größe'\n"), "'größe''\n'"),
+            (Value::Bytes(vec![].into()), "X''"),
+            (Value::Bytes(vec![0, 255].into()), "X'00FF'"),
+            (Value::Timestamp(-1), "'1969-12-31 23:59:59.999999'"),
+        ] {
+            let row: Row = [value].into_iter().collect();
+            assert_eq!(run(&connection, "INSERT INTO t VALUES (?)", &row).unwrap(), 1);
+            let stored = "SELECT quote(v) FROM t ORDER BY rowid DESC LIMIT 1";
+            assert_eq!(connection.query_row(stored, [], |row| row.get::<_, String>(0)).unwrap(), expected);
+        }
+        let nul: Row = [Value::text("a\0b")].into_iter().collect();
+        run(&connection, "INSERT INTO t VALUES (?)", &nul).unwrap();
+        let stored = "SELECT hex(v) FROM t ORDER BY rowid DESC LIMIT 1";
+        assert_eq!(connection.query_row(stored, [], |row| row.get::<_, String>(0)).unwrap(), "610062");
+    }
+
+    #[test]
+    fn errors_have_their_class() {
+        use super::super::ErrorClass::{Configuration, Data};
+        use crate::event::RejectionClass::{Constraint, Refused};
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (v integer NOT NULL UNIQUE)").unwrap();
+        let error = |sql: &str, value: Value<'static>| -> SqlError {
+            run(&connection, sql, &[value].into_iter().collect()).unwrap_err().into()
+        };
+        let insert = "INSERT INTO t VALUES (?)";
+        let null = error(insert, Value::Null);
+        assert_eq!(null.class, Data(Constraint));
+        assert_eq!(null.message, "NOT NULL constraint failed: t.v [SQLite code 1299]");
+        assert_eq!(error(insert, Value::UInt(u64::MAX)).class, Data(Refused));
+        assert_eq!(error("INSERT INTO gone VALUES (?)", Value::Null).class, Configuration);
+    }
 
     #[test]
     fn declared_types_are_understood() {

@@ -11,7 +11,7 @@ use super::mysql::{self, MySqlSession};
 use super::postgres::{self, PostgresSession};
 use super::sqlite::SqliteSession;
 use super::{ErrorClass, Session, SqlError};
-use crate::settings::{RdbmsKind, RdbmsSettings};
+use crate::settings::{RdbmsKind, RdbmsSettings, Secret};
 use crate::table::TablePlan;
 
 /// The target database of a pipeline. Cheap to clone.
@@ -19,6 +19,7 @@ use crate::table::TablePlan;
 pub struct Target {
     db: DatabaseConnection,
     kind: RdbmsKind,
+    url: Secret,
     connect_timeout: Duration,
     statement_timeout: Duration,
 }
@@ -29,7 +30,8 @@ impl Target {
         // Writers hold connections of their own; the pool serves the checkpoints, the catalogue and the tools.
         const POOL_CONNECTIONS_MAX: u32 = 4;
         let (patience, limit) = (settings.connect_timeout, settings.statement_timeout);
-        let mut options = ConnectOptions::new(settings.connection_url().expose());
+        let url = settings.connection_url();
+        let mut options = ConnectOptions::new(url.expose());
         options
             .max_connections(POOL_CONNECTIONS_MAX)
             .min_connections(0)
@@ -63,6 +65,7 @@ impl Target {
         let target = Target {
             db,
             kind: settings.kind,
+            url,
             connect_timeout: settings.connect_timeout,
             statement_timeout: settings.statement_timeout,
         };
@@ -98,12 +101,9 @@ impl Target {
                 }
                 DbBackend::MySql => {
                     let options = self.db.get_mysql_connection_pool().connect_options();
-                    Box::new(MySqlSession::new(options.connect().await?, plan, timeout).await?)
+                    Box::new(MySqlSession::new(options.connect().await?, &plan, timeout).await?)
                 }
-                _ => {
-                    let options = self.db.get_sqlite_connection_pool().connect_options();
-                    Box::new(SqliteSession::new(options.connect().await?, plan))
-                }
+                _ => Box::new(SqliteSession::open(self.url.expose(), &plan, timeout).await?),
             };
             Ok(session)
         })

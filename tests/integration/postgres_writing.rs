@@ -96,7 +96,7 @@ impl Lane {
     async fn apply(&mut self, kind: ChangeKind, rows: impl IntoIterator<Item = Row>) -> Vec<u64> {
         let after = StreamId { ms: self.next - 1, seq: 0 };
         let events = rows.into_iter().map(|row| {
-            let entry = Entry { id: StreamId { ms: self.next, seq: 0 }, fields: Vec::new() };
+            let entry = Entry { id: StreamId { ms: self.next, seq: 0 }, fields: Default::default() };
             self.next += 1;
             MappedEvent { entry, document: Document::None, outcome: Ok(Change { kind, row }) }
         });

@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::ConnectOptions;
+use sea_orm::sqlx::postgres::PgConnectOptions;
 use write_behind::batch::{MappedBatch, MappedEvent};
 use write_behind::event::{Document, Entry, StreamId};
 use write_behind::lane::Span;
@@ -17,6 +19,7 @@ use write_behind::supervision::progress::Progress;
 use write_behind::table::{TableName, TablePlan};
 
 use crate::support::database::{Kind, TestDatabase};
+use crate::support::wait::eventually;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const PIPELINE: &str = "copying";
@@ -29,6 +32,10 @@ const NOTE_STATEMENTS: &str = "
     CREATE TRIGGER note AFTER INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION note();";
 
 async fn target(database: &TestDatabase) -> Target {
+    target_with(database, LIMIT).await
+}
+
+async fn target_with(database: &TestDatabase, statement_timeout: Duration) -> Target {
     let access = database.access();
     let settings = RdbmsSettings {
         kind: RdbmsKind::Postgres,
@@ -39,7 +46,7 @@ async fn target(database: &TestDatabase) -> Target {
         password: Some(Secret::new(access.password.clone())),
         url_options: None,
         connect_timeout: LIMIT,
-        statement_timeout: LIMIT,
+        statement_timeout,
         max_retries: 0,
         retry_delay: LIMIT,
         retry_delay_max: LIMIT,
@@ -351,4 +358,32 @@ async fn nothing_but_bad_rows() {
     assert_eq!(database.count("t").await, 0);
     assert_eq!(lane.apply(ChangeKind::Append, numbers(-100..0)).await, Vec::<u64>::new());
     assert_eq!(database.count("t").await, 100);
+}
+
+/// What a process that was stopped, or cut off, in the middle of a `COPY` leaves behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_copy_is_ended_by_the_next_session() {
+    const LIMIT: Duration = Duration::from_millis(500);
+    let database = TestDatabase::new(Kind::Postgres).await;
+    database.execute("CREATE TABLE t (n bigint); CREATE TABLE other (n bigint)").await;
+    let copies =
+        async || database.number::<i64>("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%'").await;
+    let connect = async || {
+        let access = database.access();
+        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(access.port);
+        options.database(&access.database).username(&access.user).password(&access.password).connect().await.unwrap()
+    };
+    let (mut ours, mut not_ours) = (connect().await, connect().await);
+    let _silent = ours.copy_in_raw(r#"COPY "t" ("n") FROM STDIN (FORMAT BINARY)"#).await.unwrap();
+    let _others = not_ours.copy_in_raw(r#"COPY "other" ("n") FROM STDIN (FORMAT BINARY)"#).await.unwrap();
+    let target = target_with(&database, LIMIT).await;
+    let plan = plan(&target, "t").await;
+    drop(target.open_session(plan.clone()).await.unwrap());
+    assert_eq!(copies().await, 2, "it may still go on");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    drop(target.open_session(plan).await.unwrap());
+    eventually(Duration::from_secs(20), "the silent one to end", async || {
+        if copies().await == 1 { Ok(()) } else { Err(String::new()) }
+    })
+    .await;
 }

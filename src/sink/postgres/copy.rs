@@ -1,5 +1,7 @@
 //! `COPY … FROM STDIN` in the binary format: the fastest way into a table, for rows that are only appended.
 
+use std::time::Duration;
+
 use sea_orm::DbBackend;
 use sea_orm::sqlx::postgres::{PgConnection, PgDatabaseError};
 use sea_orm::sqlx::{self, Postgres};
@@ -23,6 +25,14 @@ const TYPES_ARE: &str = "
     SELECT bool_and(COALESCE(format_type(a.atttypid, a.atttypmod) = c.type, false))
     FROM unnest($2::text[], $3::text[]) AS c(name, type)
     LEFT JOIN pg_attribute a ON a.attrelid = to_regclass($1) AND a.attname = c.name";
+
+/// Ends our transactions whose `COPY` has had no data for longer than one may take.
+const END_SILENT: &str = "
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = session_user AND state = 'active' AND wait_event = 'ClientRead'
+      AND query_start < clock_timestamp() - make_interval(secs => $2)
+      -- the text may be cut
+      AND query <> '' AND left($1, length(query)) = query";
 
 /// Why rows were not appended.
 pub enum CopyError {
@@ -69,6 +79,13 @@ impl Copy {
             types: plan.columns.iter().map(|column| column.sql_type.clone()).collect(),
             buffer: Vec::with_capacity(2 * MESSAGE_BYTES),
         })
+    }
+
+    /// Ends what processes that stand still, or cannot be reached, have left in the middle of this `COPY`. The server waits
+    /// for their data without any limit: neither `statement_timeout` nor the one for idle transactions ends that.
+    pub async fn end_silent(&self, connection: &mut PgConnection, limit: Duration) -> Result<(), sqlx::Error> {
+        let query = sqlx::query(END_SILENT).bind(&self.statement).bind(limit.as_secs_f64());
+        query.execute(connection).await.map(drop)
     }
 
     /// Appends rows. After an error of the server's or of a value some of them are written, and the connection can go

@@ -42,7 +42,11 @@ impl PostgresSession {
         // Times are bound without a zone and mean UTC.
         let session = format!("SET TIME ZONE 'UTC'; SET statement_timeout = {}", statement_timeout.as_millis());
         sqlx::raw_sql(AssertSqlSafe(session)).execute(&mut connection).await?;
-        Ok(PostgresSession { connection, statements: Statements::new(&plan), copy: Copy::new(&plan) })
+        let copy = Copy::new(&plan);
+        if let Some(copy) = &copy {
+            copy.end_silent(&mut connection, statement_timeout + IDLE_MARGIN).await?;
+        }
+        Ok(PostgresSession { connection, statements: Statements::new(&plan), copy })
     }
 }
 

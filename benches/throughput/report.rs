@@ -30,6 +30,8 @@ pub struct Machine {
     pub cpu: String,
     pub cores: usize,
     pub memory_gib: f64,
+    /// How many wanted a core in the last minute before: what else was going on.
+    pub load: f64,
     /// Names and versions.
     pub servers: Vec<(&'static str, String)>,
 }

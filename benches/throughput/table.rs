@@ -21,7 +21,7 @@ fn head(report: &Report) -> String {
     let machine = &report.machine;
     let servers: Vec<String> = machine.servers.iter().map(|(name, version)| format!("{name} {version}")).collect();
     format!(
-        "{}, commit {}\n{}, {} cores, {:.0} GiB; {}\n\
+        "{}, commit {}\n{}, {} cores, {:.0} GiB, load before {:.1}; {}\n\
          Rates are medians, [least-most]; ratios are of the pipeline to the limit of the same round; CPU in seconds.\n\
          Every table was verified by count and checksum. All of it took {:.0} s.\n",
         machine.date,
@@ -29,6 +29,7 @@ fn head(report: &Report) -> String {
         machine.cpu,
         machine.cores,
         machine.memory_gib,
+        machine.load,
         servers.join(", "),
         report.seconds
     )
@@ -129,7 +130,7 @@ fn aligned(text: &mut String, rows: &[Vec<String>]) {
 }
 
 fn rates(spread: Spread) -> String {
-    format!("{} [{}-{}]", grouped(spread.median), grouped(spread.min), grouped(spread.max))
+    format!("{} [{:.0}k-{:.0}k]", grouped(spread.median), spread.min / 1_000.0, spread.max / 1_000.0)
 }
 
 /// `1,234,567`

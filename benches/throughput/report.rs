@@ -50,7 +50,8 @@ pub struct Line {
     pub pipeline: Spread,
     /// Pipeline to limit in the same round.
     pub ratio: Spread,
-    /// Seconds of CPU: medians.
+    /// Seconds of CPU: medians. The limit's is that of its client and its server together.
+    pub cpu_limit: f64,
     pub cpu_pipeline: f64,
     pub cpu_redis: f64,
     /// Nothing for SQLite, which is in the pipeline's process.

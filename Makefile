@@ -27,7 +27,8 @@ chaos: ## Run every fault at full size, and print what was done and seen
 	cargo test --features failpoints --test integration -- --test-threads=8 faults::; \
 	    status=$$?; cat $${CARGO_TARGET_DIR:-target}/tmp/chaos.md; exit $$status
 
-# BENCH_ARGS=--quick is under 90 seconds; BENCH_ARGS=--help has the rest.
+# `make bench BENCH_ARGS=--quick` takes under 90 seconds; BENCH_ARGS=--help has the rest.
+bench: BENCH_ARGS ?= --plots docs
 bench: ## Measure the pipeline against the fastest way to write the same rows
 	scripts/install.sh test
 	cargo bench --bench throughput -- $(BENCH_ARGS)

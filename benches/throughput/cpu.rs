@@ -44,6 +44,11 @@ impl Sub for Cpu {
     }
 }
 
+/// What this process and all servers that it started spent until now: while a limit runs, that is the limit's.
+pub fn spent_by_all() -> f64 {
+    family(&accounts(), std::process::id())
+}
+
 /// The most memory that a process ever had resident, in MiB.
 pub fn peak_mib(process: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process runs");

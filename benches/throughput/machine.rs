@@ -19,6 +19,7 @@ pub async fn describe(place: &Place) -> Machine {
         cpu: line_of("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown CPU".to_owned()),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         memory_gib: memory_gib().unwrap_or(0.0),
+        load: load().unwrap_or(0.0),
         servers: vec![
             ("Redis", load::version(&mut place.connection()).await),
             ("PostgreSQL", first_word(&postgres)),
@@ -38,6 +39,10 @@ fn commit() -> Option<String> {
 fn memory_gib() -> Option<f64> {
     let kib: f64 = line_of("/proc/meminfo", "MemTotal")?.trim_end_matches(" kB").parse().ok()?;
     Some(kib / 1_048_576.0)
+}
+
+fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 
 /// The value of a line `NAME: VALUE`.

@@ -12,6 +12,7 @@ mod machine;
 mod measure;
 mod observer;
 mod place;
+mod plot;
 mod report;
 mod run;
 #[path = "../../tests/integration/support/mod.rs"]
@@ -22,6 +23,7 @@ mod tasks;
 mod verify;
 mod work;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
@@ -45,6 +47,9 @@ struct Args {
     /// Only what has this in its name, for instance postgres, append, backlog, latency.
     #[arg(long, default_value = "")]
     only: String,
+    /// Draws benchmark.svg in this folder.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "quick")]
+    plots: Option<PathBuf>,
     /// Given by `cargo bench`.
     #[arg(long, hide = true)]
     bench: bool,
@@ -87,6 +92,9 @@ async fn main() {
     }
     report.verdicts = report::verdicts(&report);
     report.seconds = began.elapsed().as_secs_f64();
+    if let Some(folder) = &args.plots {
+        plot::draw(&report, folder).expect("the plot is written");
+    }
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&report).expect("a report is JSON")),
         false => print!("{}", table::text(&report)),

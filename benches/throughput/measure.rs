@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use crate::cpu;
 use crate::limits::Limit;
 use crate::load::{self, Loaded};
 use crate::place::Place;
@@ -34,8 +35,15 @@ pub struct Measurement {
     limit: Limit,
     /// What the limit's table must hold.
     whole: Checksum,
-    /// Limit in rows/s, and the run of the pipeline.
-    rounds: Vec<(f64, Run)>,
+    rounds: Vec<Round>,
+}
+
+struct Round {
+    /// Rows/s, and seconds of the client's and the server's CPU.
+    limit: (f64, f64),
+    /// Events/s.
+    rate: f64,
+    run: Run,
 }
 
 impl Measurement {
@@ -58,9 +66,11 @@ impl Measurement {
         let Task { name, kind, work, .. } = &self.task;
         let limit = {
             let fresh = place.fresh(*kind, std::slice::from_ref(work)).await;
+            let before = cpu::spent_by_all();
             let took = self.limit.run(&fresh).await;
+            let cpu = cpu::spent_by_all() - before;
             verify::check(&fresh, work, self.whole).await;
-            work.events as f64 / took.as_secs_f64()
+            (work.events as f64 / took.as_secs_f64(), cpu)
         };
         let works: Vec<Work> = self.loaded.iter().map(|loaded| loaded.work().clone()).collect();
         let fresh = place.fresh(*kind, &works).await;
@@ -69,27 +79,27 @@ impl Measurement {
             verify::check(&fresh, work, *expected).await;
         }
         let rate = work.events as f64 / run.took.as_secs_f64();
-        told(&format!("{name}: {rate:.0} of {limit:.0}/s"));
-        self.rounds.push((limit, run));
+        told(&format!("{name}: {rate:.0} of {:.0}/s", limit.0));
+        self.rounds.push(Round { limit, rate, run });
     }
 
     /// What came out of all rounds.
     pub fn line(self) -> Line {
         let events = self.task.work.events;
-        let rate = |run: &Run| events as f64 / run.took.as_secs_f64();
         let rounds = &self.rounds;
-        let cpu = |take: fn(&Run) -> f64| Spread::of(rounds.iter().map(|(_, run)| take(run))).median;
+        let spread = |take: fn(&Round) -> f64| Spread::of(rounds.iter().map(take));
         Line {
             limit_name: Limit::name(self.task.kind, &self.task.work),
             x: self.task.x,
             events,
-            limit: Spread::of(rounds.iter().map(|(limit, _)| *limit)),
-            pipeline: Spread::of(rounds.iter().map(|(_, run)| rate(run))),
-            ratio: Spread::of(rounds.iter().map(|(limit, run)| rate(run) / limit)),
-            cpu_pipeline: cpu(|run| run.cpu.pipeline),
-            cpu_redis: cpu(|run| run.cpu.redis),
-            cpu_database: (self.task.kind != Kind::Sqlite).then(|| cpu(|run| run.cpu.database)),
-            peak_mib: rounds.iter().map(|(_, run)| run.peak_mib).fold(0.0, f64::max),
+            limit: spread(|round| round.limit.0),
+            pipeline: spread(|round| round.rate),
+            ratio: spread(|round| round.rate / round.limit.0),
+            cpu_limit: spread(|round| round.limit.1).median,
+            cpu_pipeline: spread(|round| round.run.cpu.pipeline).median,
+            cpu_redis: spread(|round| round.run.cpu.redis).median,
+            cpu_database: (self.task.kind != Kind::Sqlite).then(|| spread(|round| round.run.cpu.database).median),
+            peak_mib: spread(|round| round.run.peak_mib).max,
             at_least: self.task.at_least,
             aim: self.task.aim,
             name: self.task.name,

@@ -30,6 +30,8 @@ pub struct Machine {
     pub cpu: String,
     pub cores: usize,
     pub memory_gib: f64,
+    /// How many wanted a core in the last minute before: what else was going on.
+    pub load: f64,
     /// Names and versions.
     pub servers: Vec<(&'static str, String)>,
 }
@@ -48,7 +50,8 @@ pub struct Line {
     pub pipeline: Spread,
     /// Pipeline to limit in the same round.
     pub ratio: Spread,
-    /// Seconds of CPU: medians.
+    /// Seconds of CPU: medians. The limit's is that of its client and its server together.
+    pub cpu_limit: f64,
     pub cpu_pipeline: f64,
     pub cpu_redis: f64,
     /// Nothing for SQLite, which is in the pipeline's process.

@@ -21,21 +21,23 @@ fn head(report: &Report) -> String {
     let machine = &report.machine;
     let servers: Vec<String> = machine.servers.iter().map(|(name, version)| format!("{name} {version}")).collect();
     format!(
-        "{}, commit {}\n{}, {} cores, {:.0} GiB; {}\n\
-         Rates are medians, [least-most]; ratios are of the pipeline to the limit of the same round; CPU in seconds.\n\
+        "{}, commit {}\n{}, {} cores, {:.0} GiB, load before {:.1}; {}\n\
+         Rates are medians, [least-most]; ratios are of the pipeline to the limit of the same round; CPU in seconds:\n\
+         of the limit's client and server, then of the pipeline, Redis and the database, and the pipeline's for one event.\n\
          Every table was verified by count and checksum. All of it took {:.0} s.\n",
         machine.date,
         machine.commit,
         machine.cpu,
         machine.cores,
         machine.memory_gib,
+        machine.load,
         servers.join(", "),
         report.seconds
     )
 }
 
 fn lines(text: &mut String, title: &str, lines: &[Line]) {
-    const HEAD: [&str; 13] = [
+    const HEAD: [&str; 14] = [
         "",
         "events",
         "limit rows/s",
@@ -43,10 +45,11 @@ fn lines(text: &mut String, title: &str, lines: &[Line]) {
         "ratio",
         "at least",
         "aim",
-        "CPU pipeline",
+        "CPU limit",
+        "pipeline",
         "us/event",
-        "CPU Redis",
-        "CPU database",
+        "Redis",
+        "database",
         "peak MiB",
         "limit",
     ];
@@ -69,6 +72,7 @@ fn lines(text: &mut String, title: &str, lines: &[Line]) {
             format!("{:.2} [{:.2}-{:.2}]", line.ratio.median, line.ratio.min, line.ratio.max),
             mark(line.at_least),
             mark(line.aim),
+            format!("{:.2}", line.cpu_limit),
             format!("{:.2}", line.cpu_pipeline),
             format!("{:.2}", line.us_per_event()),
             format!("{:.2}", line.cpu_redis),
@@ -129,7 +133,7 @@ fn aligned(text: &mut String, rows: &[Vec<String>]) {
 }
 
 fn rates(spread: Spread) -> String {
-    format!("{} [{}-{}]", grouped(spread.median), grouped(spread.min), grouped(spread.max))
+    format!("{} [{:.0}k-{:.0}k]", grouped(spread.median), spread.min / 1_000.0, spread.max / 1_000.0)
 }
 
 /// `1,234,567`

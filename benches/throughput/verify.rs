@@ -75,7 +75,7 @@ fn query(kind: Kind, work: &Work) -> String {
         let name = &column.name;
         match (column.kind, kind) {
             (Type::Text, _) => name.clone(),
-            (Type::Time, Kind::Postgres) => format!("(extract(epoch FROM {name}) * 1000)::bigint"),
+            (Type::Time, Kind::Postgres) => format!("round(date_part('epoch', {name}) * 1000)::bigint"),
             (Type::Time, Kind::MariaDb) => format!("cast(round(unix_timestamp({name}) * 1000) AS signed)"),
             (Type::Time, Kind::Sqlite) => {
                 format!("cast(round((julianday({name}) - 2440587.5) * 86400000) AS integer)")

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, NaiveDateTime};
 
 /// A value on its way to a column; borrowed where it stands in a document or a row as it is.
@@ -61,10 +62,18 @@ pub fn day_and_time(micros: i64) -> NaiveDateTime {
     DateTime::from_timestamp_micros(micros).unwrap_or_default().naive_utc()
 }
 
-/// The values of one row, one after another in one run of bytes: a batch of rows is as many pieces of memory as rows,
-/// not as values. Values that are equal are equal bytes, and no two of them run into each other.
+/// The values of one row, one after another in one run of bytes, which is a part of a larger one that the rows made with
+/// it share. Values that are equal are equal bytes, and no two of them run into each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Row(Vec<u8>);
+pub struct Row(Bytes);
+
+/// Makes rows, one after another. They are made by one thread and dropped by another: what they share is a piece of memory
+/// for hundreds of them.
+#[derive(Debug, Default)]
+pub struct RowWriter(BytesMut);
+
+/// Bytes of a piece of memory that rows share, if none of them is larger.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// What begins each value in a [`Row`].
 mod tag {
@@ -79,17 +88,12 @@ mod tag {
     pub const TIMESTAMP: u8 = 8;
 }
 
-impl Row {
-    /// An empty row with room for values of so many bytes.
-    pub fn with_capacity(bytes: usize) -> Row {
-        Row(Vec::with_capacity(bytes))
-    }
-
+impl RowWriter {
     /// Adds the value of the next column.
     pub fn push(&mut self, value: &Value<'_>) {
         match value {
-            Value::Null => self.0.push(tag::NULL),
-            Value::Bool(value) => self.0.push(if *value { tag::TRUE } else { tag::FALSE }),
+            Value::Null => self.bytes(&[tag::NULL]),
+            Value::Bool(value) => self.bytes(&[if *value { tag::TRUE } else { tag::FALSE }]),
             Value::Int(value) => self.scalar(tag::INT, value.to_ne_bytes()),
             Value::UInt(value) => self.scalar(tag::UINT, value.to_ne_bytes()),
             Value::Float(value) => self.scalar(tag::FLOAT, value.to_ne_bytes()),
@@ -102,19 +106,33 @@ impl Row {
     fn scalar(&mut self, tag: u8, value: [u8; 8]) {
         let mut tagged = [tag; 9];
         tagged[1..].copy_from_slice(&value);
-        self.0.extend_from_slice(&tagged);
+        self.bytes(&tagged);
     }
 
     fn run(&mut self, tag: u8, bytes: &[u8]) {
         self.scalar(tag, (bytes.len() as u64).to_ne_bytes());
+        self.bytes(bytes);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        if self.0.capacity() - self.0.len() < bytes.len() {
+            self.0.reserve(bytes.len().max(PIECE_BYTES));
+        }
         self.0.extend_from_slice(bytes);
     }
 
-    /// Adds all values of another row.
-    pub fn append(&mut self, other: &Row) {
-        self.0.extend_from_slice(&other.0);
+    /// The row of what was added since the last one.
+    pub fn finish(&mut self) -> Row {
+        Row(self.0.split().freeze())
     }
 
+    /// Forgets what was added since the last row.
+    pub fn discard(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Row {
     /// The values, in the order of the columns.
     pub fn values(&self) -> impl Iterator<Item = Value<'_>> {
         Runs(&self.0).map(|run| value_of(run))
@@ -147,9 +165,9 @@ impl Row {
 
 impl<'a> FromIterator<Value<'a>> for Row {
     fn from_iter<I: IntoIterator<Item = Value<'a>>>(values: I) -> Self {
-        let mut row = Row::default();
+        let mut row = RowWriter::default();
         values.into_iter().for_each(|value| row.push(&value));
-        row
+        row.finish()
     }
 }
 
@@ -220,9 +238,24 @@ mod tests {
         assert_eq!(row.value(7), Some(Value::text("größe\n")));
         assert_eq!(row.value(all().len()), None);
         assert_eq!(Row::default().values().count(), 0);
-        let mut two = row.clone();
-        two.append(&row);
-        assert_eq!(two.values().collect::<Vec<_>>(), [all(), all()].concat());
+    }
+
+    #[test]
+    fn rows_that_share_memory_are_apart() {
+        let mut rows = RowWriter::default();
+        rows.push(&Value::Int(0));
+        rows.discard();
+        let long = "x".repeat(PIECE_BYTES / 3);
+        let values = |n: i64| [Value::Int(n), Value::text(long.as_str()), Value::Null];
+        let made: Vec<Row> = (0..10)
+            .map(|n| {
+                values(n).iter().for_each(|value| rows.push(value));
+                rows.finish()
+            })
+            .collect();
+        for (n, row) in (0..).zip(&made) {
+            assert_eq!(row.values().collect::<Vec<_>>(), values(n));
+        }
     }
 
     #[test]

@@ -162,41 +162,51 @@ enum Kind<'a> {
 
 /// The first line of the item at `at`; `None` if the line is not there as a whole.
 fn head(bytes: &[u8], at: usize) -> Result<Option<Head<'_>>, NotRedis> {
-    let Some(rest) = bytes.get(at + 1..) else { return Ok(None) };
-    let Some(length) = rest.iter().position(|byte| *byte == b'\r') else { return Ok(None) };
-    let line = &rest[..length];
-    let next = at + 1 + length + LINE_END;
-    if bytes.len() < next {
-        return Ok(None);
-    }
-    let kind = match bytes[at] {
-        b'$' | b'*' if line == b"-1" => Kind::Whole(Item::Nil),
-        b'$' => Kind::Text(count(line)?),
-        b'*' => Kind::Whole(Item::List(count(line)?)),
-        b'+' => Kind::Whole(Item::Text(line)),
-        b'-' => Kind::Whole(Item::Error(line)),
-        b':' => {
-            let number = std::str::from_utf8(line).ok().and_then(|line| line.parse().ok());
-            Kind::Whole(Item::Number(number.ok_or(NotRedis)?))
+    let Some((kind, rest)) = bytes.get(at..).and_then(<[u8]>::split_first) else { return Ok(None) };
+    // Nearly every line is the length of a string: this is the one place in the program where each byte counts.
+    let (length, digits) = count(rest);
+    let whole_number = digits > 0 && rest.get(digits) == Some(&b'\r');
+    let (kind, line) = match kind {
+        b'$' if whole_number => (Kind::Text(length), digits),
+        b'*' if whole_number => (Kind::Whole(Item::List(length)), digits),
+        b'$' | b'*' | b'+' | b'-' | b':' => {
+            let Some(end) = rest.iter().position(|byte| *byte == b'\r') else { return Ok(None) };
+            (Kind::Whole(rare(*kind, &rest[..end])?), end)
         }
         _ => return Err(NotRedis),
     };
-    Ok(Some(Head { kind, next }))
+    if length > COUNT_MAX {
+        return Err(NotRedis);
+    }
+    let next = at + 1 + line + LINE_END;
+    Ok((next <= bytes.len()).then_some(Head { kind, next }))
+}
+
+/// An item that is its first line.
+fn rare(kind: u8, line: &[u8]) -> Result<Item<'_>, NotRedis> {
+    match kind {
+        b'+' => Ok(Item::Text(line)),
+        b'-' => Ok(Item::Error(line)),
+        b':' => {
+            let number = std::str::from_utf8(line).ok().and_then(|line| line.parse().ok());
+            number.map(Item::Number).ok_or(NotRedis)
+        }
+        _ if line == b"-1" => Ok(Item::Nil),
+        _ => Err(NotRedis),
+    }
 }
 
 /// Redis sends no string and no list that is longer.
 const COUNT_MAX: usize = u32::MAX as usize;
 
-fn count(digits: &[u8]) -> Result<usize, NotRedis> {
-    let mut count = 0usize;
-    for digit in digits {
-        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10).ok_or(NotRedis)?;
-        count = count * 10 + usize::from(digit);
-        if count > COUNT_MAX {
-            return Err(NotRedis);
-        }
+/// The number that `text` begins with, and how many digits it has.
+fn count(text: &[u8]) -> (usize, usize) {
+    let (mut count, mut digits) = (0usize, 0);
+    while let Some(digit) = text.get(digits).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+        count = count.saturating_mul(10).saturating_add(usize::from(digit));
+        digits += 1;
     }
-    if digits.is_empty() { Err(NotRedis) } else { Ok(count) }
+    (count, digits)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::credits::cost_of_documents;
 use crate::decode::{Decoded, Located, decode};
 use crate::event::{Document, Entry, Rejection};
 use crate::mapping::{Mapped, Mapping};
+use crate::row::RowWriter;
 use crate::settings::{DocumentSource, FieldNames};
 use crate::stream::connection::RedisClient;
 use crate::stream::documents::DocumentFetcher;
@@ -123,7 +124,7 @@ fn decode_batch(entries: Vec<Entry>, names: &FieldNames, source: DocumentSource)
 
 /// Maps every event; answers those that are to be written and the number of those passed over.
 fn map_batch(mapping: &Mapping, decoded: Vec<DecodedEntry>, fetched: Vec<Fetched>) -> (Vec<MappedEvent>, usize) {
-    let mut fetched = fetched.into_iter();
+    let (mut fetched, mut rows) = (fetched.into_iter(), RowWriter::default());
     let mut events = Vec::with_capacity(decoded.len());
     let mut skipped = 0;
     for (entry, decoded) in decoded {
@@ -134,7 +135,7 @@ fn map_batch(mapping: &Mapping, decoded: Vec<DecodedEntry>, fetched: Vec<Fetched
                 Located::AtKey => fetched.next().unwrap_or(Ok(Document::Missing))?,
                 Located::NotNeeded => Document::None,
             };
-            mapping.map(&entry, &event, &document)
+            mapping.map(&entry, &event, &document, &mut rows)
         });
         let outcome = match mapped {
             Ok(Mapped::Skip) => {

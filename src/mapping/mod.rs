@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::decode::Decoded;
 use crate::event::{Document, Entry, Op, Rejection, RejectionClass};
-use crate::row::{Row, Value};
+use crate::row::{RowWriter, Value};
 use crate::settings::{OnMissing, WriteBehind, WriteMode};
 use crate::table::{Column, Table, TablePlan};
 
@@ -108,11 +108,17 @@ impl Mapping {
         TablePlan { table: self.table.clone(), columns, key: self.key.clone() }
     }
 
-    /// Maps one event.
+    /// Maps one event to a row made by `rows`.
     ///
     /// # Errors
     /// A [`Rejection`] names the column, the path and the fault; the event becomes a dead letter.
-    pub fn map(&self, entry: &Entry, event: &Decoded, document: &Document) -> Result<Mapped, Rejection> {
+    pub fn map(
+        &self,
+        entry: &Entry,
+        event: &Decoded,
+        document: &Document,
+        rows: &mut RowWriter,
+    ) -> Result<Mapped, Rejection> {
         if !self.write_behind.allows(event.op) {
             return Ok(Mapped::Skip);
         }
@@ -126,14 +132,15 @@ impl Mapping {
         }
         let members = self.members(document)?;
         let context = Context { entry, event, members, stream_name: &self.stream_name };
-        let mut row = Row::with_capacity(entry.bytes() + document.bytes());
+        // What an event left there that was rejected half way.
+        rows.discard();
         let only_key = kind == ChangeKind::Delete;
         for nth in 0..if only_key { self.key.len() } else { self.columns.len() } {
             let place = if only_key { self.key[nth] } else { nth };
             let column = &self.columns[place];
             let value = context.value(column)?;
             if kind == ChangeKind::Append || !self.key.contains(&place) {
-                row.push(&value);
+                rows.push(&value);
                 continue;
             }
             // NULL equals nothing: such a row would never be found again, and two of them would fold into one.
@@ -142,9 +149,9 @@ impl Mapping {
                 let message = format!("column `{}` identifies the row, and {source} gives no value", column.name);
                 return Err(reject(RejectionClass::MissingValue, &column.name, message));
             }
-            row.push(&convert::canonical(value, &column.column));
+            rows.push(&convert::canonical(value, &column.column));
         }
-        Ok(Mapped::Change(Change { kind, row }))
+        Ok(Mapped::Change(Change { kind, row: rows.finish() }))
     }
 
     /// What the columns' paths lead to; `None` where the operation has no document.

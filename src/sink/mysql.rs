@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join;
 use sea_orm::DbBackend;
 use sea_orm::sqlx::mysql::{MySqlArguments, MySqlConnection};
 use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Executor, MySql};
@@ -10,7 +11,7 @@ use super::sql::ValuesStatements;
 use super::{Answer, ErrorClass, IDLE_MARGIN, Session, Sql, SqlError};
 use crate::event::RejectionClass;
 use crate::mapping::Step;
-use crate::row::{Value, day_and_time};
+use crate::row::{Row, Value, day_and_time};
 use crate::table::TablePlan;
 
 /// A connection to a MySQL or MariaDB server.
@@ -40,26 +41,33 @@ impl MySqlSession {
     }
 }
 
-/// Runs one statement, prepared once a connection; answers the number of rows it matched.
-async fn run(
-    connection: &mut MySqlConnection,
-    packet_bytes_max: usize,
+/// A statement with its arguments in the form in which they are sent.
+struct Bound {
     sql: Sql,
-    arguments: impl Iterator<Item = Value<'_>>,
-) -> Result<u64, SqlError> {
-    let mut bound = MySqlArguments::default();
-    let mut bytes = sql.len();
-    for value in arguments {
-        bytes += value.bytes();
-        bind(&mut bound, &value).map_err(SqlError::unbindable)?;
+    arguments: MySqlArguments,
+}
+
+impl Bound {
+    fn new<'v>(sql: Sql, values: impl Iterator<Item = Value<'v>>, packet_bytes_max: usize) -> Result<Bound, SqlError> {
+        let mut arguments = MySqlArguments::default();
+        let mut bytes = sql.len();
+        for value in values {
+            bytes += value.bytes();
+            bind(&mut arguments, &value).map_err(SqlError::unbindable)?;
+        }
+        if bytes >= packet_bytes_max {
+            // Only a single row can come to this, see `Sizes::rows_of_next`.
+            let message = format!("the row has {bytes} bytes, max_allowed_packet is {packet_bytes_max}");
+            return Err(SqlError::new(ErrorClass::Data(RejectionClass::TooLong), message));
+        }
+        Ok(Bound { sql, arguments })
     }
-    if bytes >= packet_bytes_max {
-        // Only a single row can come to this, see `Sizes::rows_of_next`.
-        let message = format!("the row has {bytes} bytes, max_allowed_packet is {packet_bytes_max}");
-        return Err(SqlError::new(ErrorClass::Data(RejectionClass::TooLong), message));
+
+    /// Runs it, prepared once a connection; answers the number of rows it matched.
+    async fn run(self, connection: &mut MySqlConnection) -> Result<u64, SqlError> {
+        let query = sqlx::query_with::<MySql, _>(AssertSqlSafe(self.sql), self.arguments);
+        Ok(connection.execute(query).await?.rows_affected())
     }
-    let query = sqlx::query_with::<MySql, _>(AssertSqlSafe(sql), bound);
-    Ok(connection.execute(query).await?.rows_affected())
 }
 
 /// Limits what the server waits for on this connection: for a lock, which must be given up before the writer gives up the
@@ -88,13 +96,24 @@ impl Session for MySqlSession {
     }
 
     fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<Value<'a>>) -> Answer<'a, u64> {
-        Box::pin(run(&mut self.connection, self.packet_bytes_max, sql, arguments.into_iter()))
+        Box::pin(async move {
+            let bound = Bound::new(sql, arguments.into_iter(), self.packet_bytes_max)?;
+            bound.run(&mut self.connection).await
+        })
     }
 
     fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()> {
+        let MySqlSession { connection, statements, packet_bytes_max } = self;
         Box::pin(async move {
-            for (sql, values) in self.statements.of(step) {
-                run(&mut self.connection, self.packet_bytes_max, sql, values.values()).await?;
+            let statements = statements.of(step);
+            let mut bound =
+                statements.map(|(sql, rows)| Bound::new(sql, rows.iter().flat_map(Row::values), *packet_bytes_max));
+            let mut next = bound.next().transpose()?;
+            while let Some(statement) = next {
+                // While the server works, the next statement is made.
+                let (done, following) = join(statement.run(connection), async { bound.next() }).await;
+                done?;
+                next = following.transpose()?;
             }
             Ok(())
         })

@@ -124,8 +124,8 @@ impl ValuesStatements {
         }
     }
 
-    /// The statements that write a step, each with the values of its placeholders as one run.
-    pub fn of<'a>(&'a mut self, step: &'a Step<'a>) -> impl Iterator<Item = (Sql, Row)> {
+    /// The statements that write a step, each with the rows whose values its placeholders take.
+    pub fn of<'a>(&'a mut self, step: &'a Step<'a>) -> impl Iterator<Item = (Sql, Vec<Row>)> {
         let mut rows = step.rows.as_slice();
         std::iter::from_fn(move || {
             let size = match step.kind {
@@ -136,7 +136,7 @@ impl ValuesStatements {
             };
             let (chunk, rest) = rows.split_at(size);
             rows = rest;
-            Some((self.text(step.kind, size), self.values(step.kind, chunk)))
+            Some((self.text(step.kind, size), self.in_order(step.kind, chunk)))
         })
     }
 
@@ -144,19 +144,16 @@ impl ValuesStatements {
         self.sizes.rows_of_next(rows.iter().map(|row| row.bytes()), width)
     }
 
-    fn values(&self, kind: ChangeKind, rows: &[&Row]) -> Row {
-        let mut values = Row::with_capacity(rows.iter().map(|row| row.bytes()).sum());
-        for row in rows {
-            match kind {
-                ChangeKind::Update => {
-                    let of_row: Vec<Value<'_>> = row.values().collect();
-                    let in_order = self.update_order.iter().filter_map(|place| of_row.get(*place));
-                    in_order.for_each(|value| values.push(value));
-                }
-                _ => values.append(row),
+    /// The rows with their values in the order of the placeholders. They share their bytes.
+    fn in_order(&self, kind: ChangeKind, rows: &[&Row]) -> Vec<Row> {
+        let in_order = |row: &Row| match kind {
+            ChangeKind::Update => {
+                let values: Vec<Value<'_>> = row.values().collect();
+                self.update_order.iter().filter_map(|place| values.get(*place).cloned()).collect()
             }
-        }
-        values
+            _ => row.clone(),
+        };
+        rows.iter().map(|row| in_order(row)).collect()
     }
 
     /// The statement of a kind for so many rows.
@@ -255,19 +252,20 @@ mod tests {
         let rows: Vec<Row> = (0..637).map(row).collect();
         let mut statements = ValuesStatements::new(DbBackend::MySql, &plan(&["id", "a"], &[0]));
         let step = Step { kind: Append, rows: rows.iter().collect() };
-        let written: Vec<(Sql, Row)> = statements.of(&step).collect();
+        let written: Vec<(Sql, Vec<Row>)> = statements.of(&step).collect();
         let placeholders: Vec<usize> = written.iter().map(|(sql, _)| sql.matches('?').count()).collect();
         assert_eq!(placeholders, [1000, 200, 40, 8, 8, 8, 8, 2]);
         for ((_, values), placeholders) in written.iter().zip(placeholders) {
-            assert_eq!(values.values().count(), placeholders);
+            assert_eq!(values.iter().flat_map(Row::values).count(), placeholders);
         }
         let all = |rows: &mut dyn Iterator<Item = &Row>| {
             rows.flat_map(|row| row.values().map(Value::into_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
         };
-        assert_eq!(all(&mut written.iter().map(|(_, values)| values)), all(&mut rows.iter()));
+        assert_eq!(all(&mut written.iter().flat_map(|(_, rows)| rows)), all(&mut rows.iter()));
         let update = Step { kind: Update, rows: vec![&rows[7]] };
         let (_, values) = statements.of(&update).next().expect("a statement");
-        assert_eq!(values.values().collect::<Vec<_>>(), [Value::Int(-7), Value::Int(7)], "the key comes last");
+        let values: Vec<_> = values.iter().flat_map(Row::values).collect();
+        assert_eq!(values, [Value::Int(-7), Value::Int(7)], "the key comes last");
     }
 
     #[test]

@@ -73,21 +73,23 @@ impl Session for SqliteSession {
 
     fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<Value<'a>>) -> Answer<'a, u64> {
         let values: Row = arguments.into_iter().collect();
-        Box::pin(self.thread.call(move |connection| run(connection, &sql, &values)))
+        Box::pin(self.thread.call(move |connection| run(connection, &sql, &[values])))
     }
 
     fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()> {
-        let statements: Vec<(Sql, Row)> = self.statements.of(step).collect();
-        Box::pin(self.thread.call(move |connection| {
-            statements.iter().try_for_each(|(sql, values)| run(connection, sql, values).map(drop))
-        }))
+        let statements: Vec<(Sql, Vec<Row>)> = self.statements.of(step).collect();
+        Box::pin(
+            self.thread.call(move |connection| {
+                statements.iter().try_for_each(|(sql, rows)| run(connection, sql, rows).map(drop))
+            }),
+        )
     }
 }
 
 /// Runs one statement, prepared once a connection; answers the number of rows it changed.
-fn run(connection: &Connection, sql: &str, values: &Row) -> rusqlite::Result<u64> {
+fn run(connection: &Connection, sql: &str, rows: &[Row]) -> rusqlite::Result<u64> {
     let mut statement = connection.prepare_cached(sql)?;
-    for (place, value) in (1..).zip(values.values()) {
+    for (place, value) in (1..).zip(rows.iter().flat_map(Row::values)) {
         bind(&mut statement, place, &value)?;
     }
     Ok(statement.raw_execute()? as u64)
@@ -214,12 +216,12 @@ mod tests {
             (Value::Timestamp(-1), "'1969-12-31 23:59:59.999999'"),
         ] {
             let row: Row = [value].into_iter().collect();
-            assert_eq!(run(&connection, "INSERT INTO t VALUES (?)", &row).unwrap(), 1);
+            assert_eq!(run(&connection, "INSERT INTO t VALUES (?)", &[row]).unwrap(), 1);
             let stored = "SELECT quote(v) FROM t ORDER BY rowid DESC LIMIT 1";
             assert_eq!(connection.query_row(stored, [], |row| row.get::<_, String>(0)).unwrap(), expected);
         }
         let nul: Row = [Value::text("a\0b")].into_iter().collect();
-        run(&connection, "INSERT INTO t VALUES (?)", &nul).unwrap();
+        run(&connection, "INSERT INTO t VALUES (?)", &[nul]).unwrap();
         let stored = "SELECT hex(v) FROM t ORDER BY rowid DESC LIMIT 1";
         assert_eq!(connection.query_row(stored, [], |row| row.get::<_, String>(0)).unwrap(), "610062");
     }
@@ -231,7 +233,7 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE t (v integer NOT NULL UNIQUE)").unwrap();
         let error = |sql: &str, value: Value<'static>| -> SqlError {
-            run(&connection, sql, &[value].into_iter().collect()).unwrap_err().into()
+            run(&connection, sql, &[[value].into_iter().collect()]).unwrap_err().into()
         };
         let insert = "INSERT INTO t VALUES (?)";
         let null = error(insert, Value::Null);

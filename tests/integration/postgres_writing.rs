@@ -387,3 +387,36 @@ async fn a_silent_copy_is_ended_by_the_next_session() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_upserts_are_merged_and_a_refused_one_is_dead_lettered_alone() {
+    const ROWS: i64 = 2_000;
+    let database = TestDatabase::new(Kind::Postgres).await;
+    // `computed` is for the server; `kept` for other programs.
+    let table = "CREATE TABLE t (id bigint PRIMARY KEY, v varchar(8) CHECK (v <> 'bad'), kept text DEFAULT 'k', \
+                 computed int GENERATED ALWAYS AS (length(v)) STORED)";
+    database.execute(table).await;
+    let upserts = |ids: Range<i64>, v: &'static str| ids.map(move |n| row([Value::Int(n), Value::text(v)]));
+    let mut lane = Lane::new(&database).await;
+    assert_eq!(lane.apply(ChangeKind::Upsert, upserts(0..ROWS, "old")).await, [0; 0]);
+    database.execute("UPDATE t SET kept = 'theirs'").await;
+    let sums = "SELECT concat_ws('|', v, count(*), sum(id), sum(computed)) FROM t GROUP BY v ORDER BY v";
+    let half = ROWS / 2;
+    assert_eq!(lane.apply(ChangeKind::Upsert, upserts(half..half + ROWS, "newer")).await, [0; 0]);
+    let all = |range: Range<i64>| (range.end - range.start, range.sum::<i64>());
+    let (newer, old) = (all(half..half + ROWS), all(0..half));
+    let want =
+        [format!("newer|{}|{}|{}", newer.0, newer.1, 5 * newer.0), format!("old|{}|{}|{}", old.0, old.1, 3 * old.0)];
+    assert_eq!(database.rows(sums).await.concat(), want.map(Some));
+    assert_eq!(database.number::<i64>("SELECT count(*) FROM t WHERE kept = 'theirs'").await, ROWS, "left alone");
+    // One bad row among good ones, in a batch that is then done with savepoints.
+    let mut rows: Vec<Row> = upserts(0..ROWS, "newest").collect();
+    rows[700] = row([Value::Int(700), Value::text("bad")]);
+    assert_eq!(lane.apply(ChangeKind::Upsert, rows).await, [2 * ROWS as u64 + 701]);
+    assert_eq!(database.number::<i64>("SELECT count(*) FROM t WHERE v = 'newest'").await, ROWS - 1);
+    assert_eq!(database.value("SELECT v FROM t WHERE id = 700").await.as_deref(), Some("old"));
+    // And the session goes on as before.
+    assert_eq!(lane.apply(ChangeKind::Upsert, upserts(700..701, "after")).await, [0; 0]);
+    assert_eq!(lane.apply(ChangeKind::Upsert, upserts(0..ROWS, "last")).await, [0; 0]);
+    assert_eq!(database.number::<i64>("SELECT count(*) FROM t WHERE v = 'last'").await, ROWS);
+}

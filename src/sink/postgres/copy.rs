@@ -54,11 +54,16 @@ pub struct Copy {
     /// The table as the server names it where an error was.
     table: String,
     columns: Vec<(String, Form)>,
+    /// What the columns' types must be, where somebody else can alter them.
+    types: Option<Types>,
+    /// Kept from one to the next.
+    buffer: Vec<u8>,
+}
+
+struct Types {
     regclass: String,
     names: Vec<String>,
     types: Vec<String>,
-    /// Kept from one to the next.
-    buffer: Vec<u8>,
 }
 
 impl Copy {
@@ -67,16 +72,26 @@ impl Copy {
         if !plan.table.takes_copy {
             return None;
         }
+        let regclass = quote_table(DbBackend::Postgres, &plan.table.name);
+        let names = plan.columns.iter().map(|column| column.name.clone()).collect();
+        let types = plan.columns.iter().map(|column| column.sql_type.clone()).collect();
+        let copy = Copy::into(plan, &regclass, &plan.table.name.table)?;
+        Some(Copy { types: Some(Types { regclass, names, types }), ..copy })
+    }
+
+    /// Into a temporary table with the same columns. `None` if one of them has no binary form.
+    pub fn into_stage(plan: &TablePlan, stage: &str) -> Option<Copy> {
+        Copy::into(plan, &format!("pg_temp.{stage}"), stage)
+    }
+
+    fn into(plan: &TablePlan, quoted_table: &str, table: &str) -> Option<Copy> {
         let form = |column: &Column| Some((column.name.clone(), Form::of(column)?));
         let quoted: Vec<String> = plan.columns.iter().map(|column| quote(DbBackend::Postgres, &column.name)).collect();
-        let regclass = quote_table(DbBackend::Postgres, &plan.table.name);
         Some(Copy {
-            statement: format!("COPY {regclass} ({}) FROM STDIN (FORMAT BINARY)", quoted.join(", ")),
-            table: plan.table.name.table.clone(),
+            statement: format!("COPY {quoted_table} ({}) FROM STDIN (FORMAT BINARY)", quoted.join(", ")),
+            table: table.to_owned(),
             columns: plan.columns.iter().map(form).collect::<Option<_>>()?,
-            regclass,
-            names: plan.columns.iter().map(|column| column.name.clone()).collect(),
-            types: plan.columns.iter().map(|column| column.sql_type.clone()).collect(),
+            types: None,
             buffer: Vec::with_capacity(2 * MESSAGE_BYTES),
         })
     }
@@ -112,12 +127,17 @@ impl Copy {
         buffer.extend_from_slice(&TRAILER);
         copy.send(buffer.as_slice()).await.map_err(failed)?;
         copy.finish().await.map_err(failed)?;
-        self.see_types_unaltered(connection).await
+        match &self.types {
+            Some(types) => types.see_unaltered(connection).await,
+            None => Ok(()),
+        }
     }
+}
 
+impl Types {
     /// The bytes of one type can be those of another. Now that the table is locked until the transaction ends, do its
     /// columns still have the types that the rows were written for?
-    async fn see_types_unaltered(&self, connection: &mut PgConnection) -> Result<(), CopyError> {
+    async fn see_unaltered(&self, connection: &mut PgConnection) -> Result<(), CopyError> {
         let query = sqlx::query_scalar::<Postgres, bool>(TYPES_ARE).bind(&self.regclass).bind(&self.names);
         match query.bind(&self.types).fetch_one(connection).await.map_err(SqlError::from)? {
             true => Ok(()),

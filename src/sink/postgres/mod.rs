@@ -4,6 +4,7 @@ mod arrays;
 mod at_once;
 mod binary;
 mod copy;
+mod merge;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Executor, Postgres};
 use self::arrays::Statements;
 pub use self::at_once::send_at_once;
 use self::copy::{Copy, CopyError};
+use self::merge::Merge;
 use super::{Answer, ErrorClass, IDLE_MARGIN, Session, Sql, SqlError};
 use crate::event::RejectionClass;
 use crate::mapping::{ChangeKind, Step};
@@ -23,12 +25,17 @@ use crate::table::TablePlan;
 /// Fewer rows are inserted: that is one round trip, `COPY` is three.
 const COPY_ROWS_MIN: usize = 32;
 
+/// Fewer rows are upserted out of arrays: that is one round trip, a merge is four.
+const MERGE_ROWS_MIN: usize = 200;
+
 /// A connection to a PostgreSQL server.
 pub struct PostgresSession {
     connection: PgConnection,
     statements: Statements,
     /// How many rows are appended, if the table takes it.
     copy: Option<Copy>,
+    /// How many rows are upserted, if that can be done.
+    merge: Option<Merge>,
 }
 
 impl PostgresSession {
@@ -46,7 +53,11 @@ impl PostgresSession {
         if let Some(copy) = &copy {
             copy.end_silent(&mut connection, statement_timeout + IDLE_MARGIN).await?;
         }
-        Ok(PostgresSession { connection, statements: Statements::new(&plan), copy })
+        let merge = Merge::prepare(&mut connection, &plan).await?;
+        if let Some(merge) = &merge {
+            merge.copy().end_silent(&mut connection, statement_timeout + IDLE_MARGIN).await?;
+        }
+        Ok(PostgresSession { connection, statements: Statements::new(&plan), copy, merge })
     }
 }
 
@@ -64,6 +75,9 @@ impl Session for PostgresSession {
     }
 
     fn control(&mut self, statement: &'static str) -> Answer<'_, ()> {
+        if let Some(merge) = self.merge.as_mut().filter(|_| statement == "BEGIN") {
+            merge.begin();
+        }
         Box::pin(async move {
             sqlx::raw_sql(statement).execute(&mut self.connection).await?;
             Ok(())
@@ -83,16 +97,26 @@ impl Session for PostgresSession {
 
     fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()> {
         Box::pin(async move {
-            match self.copy.as_mut().filter(|_| step.kind == ChangeKind::Append && step.rows.len() >= COPY_ROWS_MIN) {
-                Some(copy) => match copy.append(&mut self.connection, &step.rows).await {
-                    Ok(()) => Ok(()),
-                    Err(CopyError::Sql(error)) => Err(error),
-                    Err(CopyError::Altered) => {
-                        // `INSERT` casts to whatever the types are now, or says whose value it cannot cast.
-                        self.copy = None;
-                        Err(SqlError::new(ErrorClass::Data(RejectionClass::WrongType), "the table was altered"))
-                    }
+            let copied = match step.kind {
+                ChangeKind::Append if step.rows.len() >= COPY_ROWS_MIN => match &mut self.copy {
+                    Some(copy) => Some(copy.append(&mut self.connection, &step.rows).await),
+                    None => None,
                 },
+                ChangeKind::Upsert if step.rows.len() >= MERGE_ROWS_MIN => match &mut self.merge {
+                    Some(merge) if merge.is_free() => Some(merge.upsert(&mut self.connection, &step.rows).await),
+                    _ => None,
+                },
+                _ => None,
+            };
+            match copied {
+                Some(Ok(())) => Ok(()),
+                Some(Err(CopyError::Sql(error))) => Err(error),
+                Some(Err(CopyError::Altered)) => {
+                    // `INSERT` casts to whatever the types are now, or says whose value it cannot cast.
+                    self.copy = None;
+                    self.merge = None;
+                    Err(SqlError::new(ErrorClass::Data(RejectionClass::WrongType), "the table was altered"))
+                }
                 None => {
                     let (sql, arguments) = self.statements.of(step)?;
                     let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), arguments);

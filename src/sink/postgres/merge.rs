@@ -1,0 +1,81 @@
+//! Upserts of many rows: copied into a temporary table, and from there inserted in one statement. A row costs less to copy
+//! than to take out of arrays.
+
+use std::fmt::Write;
+
+use sea_orm::DbBackend;
+use sea_orm::sqlx::postgres::PgConnection;
+use sea_orm::sqlx::{self, AssertSqlSafe};
+
+use super::super::sql::{on_conflict_postgres, quote, quote_table};
+use super::super::{Sql, SqlError};
+use super::copy::{Copy, CopyError};
+use crate::row::Row;
+use crate::table::TablePlan;
+
+/// The temporary table, which is empty at the end of each transaction.
+const STAGE: &str = "write_behind_stage";
+
+/// Upserts into one table.
+pub struct Merge {
+    copy: Copy,
+    merge: Sql,
+    /// Whether the stage holds rows of the transaction already.
+    used: bool,
+}
+
+impl Merge {
+    /// Makes the temporary table. `None` if the mapping has no key, a column has no binary form, or the server lets us
+    /// make no temporary table.
+    pub async fn prepare(connection: &mut PgConnection, plan: &TablePlan) -> Result<Option<Merge>, SqlError> {
+        let Some(copy) = Copy::into_stage(plan, STAGE).filter(|_| !plan.key.is_empty()) else { return Ok(None) };
+        let create = sqlx::raw_sql(AssertSqlSafe(create(plan))).execute(connection).await;
+        match create {
+            Ok(_) => Ok(Some(Merge { copy, merge: merge(plan).into(), used: false })),
+            // Insufficient privilege, and a server that only reads.
+            Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42501" | "25006")) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The first half of it.
+    pub fn copy(&self) -> &Copy {
+        &self.copy
+    }
+
+    /// Whether rows can be written this way: once in a transaction, which leaves nothing to clear away.
+    pub fn is_free(&self) -> bool {
+        !self.used
+    }
+
+    /// A transaction begins.
+    pub fn begin(&mut self) {
+        self.used = false;
+    }
+
+    /// Writes rows, no two of them with one key.
+    pub async fn upsert(&mut self, connection: &mut PgConnection, rows: &[&Row]) -> Result<(), CopyError> {
+        self.used = true;
+        self.copy.append(connection, rows).await?;
+        let merge = sqlx::query(AssertSqlSafe(self.merge.clone()));
+        merge.execute(connection).await.map(drop).map_err(|error| CopyError::Sql(error.into()))
+    }
+}
+
+/// The columns have the types that the rows are written for, whatever those of the table are by then.
+fn create(plan: &TablePlan) -> String {
+    let mut columns = String::new();
+    for column in &plan.columns {
+        let comma = if columns.is_empty() { "" } else { ", " };
+        write!(columns, "{comma}{} {}", quote(DbBackend::Postgres, &column.name), column.sql_type).unwrap_or_default();
+    }
+    format!("CREATE TEMPORARY TABLE {STAGE} ({columns}) ON COMMIT DELETE ROWS")
+}
+
+fn merge(plan: &TablePlan) -> String {
+    let table = quote_table(DbBackend::Postgres, &plan.table.name);
+    let names = plan.columns.iter().map(|column| quote(DbBackend::Postgres, &column.name));
+    let names = names.collect::<Vec<_>>().join(", ");
+    let on_conflict = on_conflict_postgres(plan);
+    format!("INSERT INTO {table} ({names}) SELECT {names} FROM pg_temp.{STAGE} {on_conflict}")
+}

@@ -147,9 +147,6 @@ impl RdbmsWriter {
         debug!(self.task.log, "committed"; "upto" => %batch.span.upto, "applied" => totals.applied,
             "dead_lettered" => totals.dead_lettered, "skipped" => totals.skipped, "ms" => took.as_millis() as u64);
         self.warn_of_dead_letters(totals.dead_lettered, &dead);
-        if let Some(reader) = &self.reader {
-            reader.do_send(Committed { lane, upto: batch.span.upto, credits: batch.credits });
-        }
         let is_dead = |event: &MappedEvent| match &dead {
             DeadLetters::Known(dead) => dead.binary_search_by_key(&event.entry.id, |(id, _)| *id).is_ok(),
             // Those that the mapping refused are known all the same.
@@ -167,6 +164,10 @@ impl RdbmsWriter {
             took,
             committed_ms: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,
         });
+        // After the metrics: when this was the last commit the reader ends, and all that is to be counted must be told.
+        if let Some(reader) = &self.reader {
+            reader.do_send(Committed { lane, upto: batch.span.upto, credits: batch.credits });
+        }
         self.commit_next(context);
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::wire::{Items, put_text};
 
@@ -31,6 +31,15 @@ impl Fields {
     /// A name or value of this, sharing its bytes.
     pub fn share(&self, part: &[u8]) -> Bytes {
         self.0.slice_ref(part)
+    }
+
+    /// Moves those of many into one run of bytes of their own, letting go of the answers that they came in.
+    pub fn gather(many: &mut [&mut Fields]) {
+        let mut all = BytesMut::with_capacity(many.iter().map(|fields| fields.bytes()).sum());
+        for fields in many {
+            all.extend_from_slice(&fields.0);
+            fields.0 = all.split().freeze();
+        }
     }
 
     /// Whether there is no field.
@@ -85,6 +94,9 @@ mod tests {
         assert_eq!(fields.iter().collect::<Vec<_>>(), want);
         assert_eq!((fields.get(b"b"), fields.get(b"a"), fields.get(b"c")), (Some(&b"1"[..]), Some(&b""[..]), None));
         assert_eq!(fields.share(fields.get(b"b").unwrap()), "1");
+        let (mut one, mut other) = (fields.clone(), Fields::default());
+        Fields::gather(&mut [&mut one, &mut other]);
+        assert_eq!((&one, &other), (&fields, &Fields::default()));
         assert!(Fields::default().is_empty() && Fields::default().iter().next().is_none());
         assert_eq!(format!("{fields:?}"), r#"{"b": "1", "a": "", "b": "\r\n"}"#);
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::event::{Entry, StreamId};
+use crate::fields::Fields;
 
 /// The lane of `key` among `lanes`. Checkpoints depend on it: it must never change.
 pub fn lane_of(key: &[u8], lanes: u32) -> u32 {
@@ -109,6 +110,12 @@ impl LaneSplitter {
             let lane = self.lane(&entry, lanes) as usize;
             if entry.id > self.tails[lane] {
                 by_lane[lane].push(entry);
+            }
+        }
+        if by_lane.len() > 1 {
+            // Else a lane that stands still would hold what the others are done with.
+            for entries in &mut by_lane {
+                Fields::gather(&mut entries.iter_mut().map(|entry| &mut entry.fields).collect::<Vec<_>>());
             }
         }
         self.scanned = last;

@@ -144,6 +144,8 @@ pub struct TablePlan {
     pub columns: Vec<Column>,
     /// Which of them identify a row.
     pub key: Vec<usize>,
+    /// Whether rows may have to replace those with the same key.
+    pub upserts: bool,
 }
 
 impl TablePlan {

@@ -167,6 +167,7 @@ fn head(bytes: &[u8], at: usize) -> Result<Option<Head<'_>>, NotRedis> {
     let (length, digits) = count(rest);
     let whole_number = digits > 0 && rest.get(digits) == Some(&b'\r');
     let (kind, line) = match kind {
+        b'$' | b'*' if length > COUNT_MAX => return Err(NotRedis),
         b'$' if whole_number => (Kind::Text(length), digits),
         b'*' if whole_number => (Kind::Whole(Item::List(length)), digits),
         b'$' | b'*' | b'+' | b'-' | b':' => {
@@ -175,9 +176,6 @@ fn head(bytes: &[u8], at: usize) -> Result<Option<Head<'_>>, NotRedis> {
         }
         _ => return Err(NotRedis),
     };
-    if length > COUNT_MAX {
-        return Err(NotRedis);
-    }
     let next = at + 1 + line + LINE_END;
     Ok((next <= bytes.len()).then_some(Head { kind, next }))
 }
@@ -234,6 +232,15 @@ mod tests {
         }
         assert_eq!(items.at(), ANSWER.len());
         assert_eq!(items.item(), Err(NotRedis), "the end");
+    }
+
+    #[test]
+    fn numbers_may_be_larger_than_any_length() {
+        for number in [5_000_000_000, i64::MAX, i64::MIN] {
+            let answer = format!(":{number}\r\n");
+            assert_eq!(Ending::new().find(answer.as_bytes()), Ok(Some(answer.len())));
+            assert_eq!(Items::new(answer.as_bytes()).item(), Ok(Item::Number(number)));
+        }
     }
 
     #[test]

@@ -142,6 +142,7 @@ impl RdbmsWriter {
         fail_point!("rdbms_writer::committed");
         let Done { applier, batch, totals, dead, took } = done;
         self.applier = applier;
+        self.drop_old_connection();
         self.totals = self.totals.plus(totals);
         let lane = self.task.lane.lane;
         debug!(self.task.log, "committed"; "upto" => %batch.span.upto, "applied" => totals.applied,
@@ -177,6 +178,7 @@ impl RdbmsWriter {
         if self.busy || self.looking || !self.pending.is_empty() {
             return;
         }
+        self.drop_old_connection();
         self.looking = true;
         let (task, left_at) = (self.task.clone(), self.pending.reached());
         let found = async move { task.stands_at(left_at).await };
@@ -188,6 +190,12 @@ impl RdbmsWriter {
                 writer.end(ExitReason::ChainMoved(left_at), context);
             }
         }));
+    }
+
+    /// The next batch opens another one.
+    fn drop_old_connection(&mut self) {
+        let age_max = self.task.settings.connection_age_max;
+        self.applier.take_if(|applier| applier.age() > age_max);
     }
 
     /// Says that events became dead letters, with the newest as an example, at most once in a while.

@@ -54,6 +54,7 @@ pub struct Transformer {
     reader: Option<Recipient<DocumentsFetched>>,
     /// Absent while a fetch is under way: it takes it along.
     source: Option<Source>,
+    rows: RowWriter,
     last_words: LastWords,
     progress: Progress,
 }
@@ -78,6 +79,7 @@ impl Transformer {
             mapping: start.mapping,
             writers: start.writers,
             reader: None,
+            rows: RowWriter::default(),
             source: Some(Source { redis: start.redis, connection: None, fetcher }),
             last_words: start.last_words,
             progress: start.progress,
@@ -85,14 +87,14 @@ impl Transformer {
     }
 
     /// Maps what has been fetched and sends it on.
-    fn forward(&self, batch: EntryBatch, decoded: Vec<DecodedEntry>, fetched: Vec<Fetched>) {
+    fn forward(&mut self, batch: EntryBatch, decoded: Vec<DecodedEntry>, fetched: Vec<Fetched>) {
         fail_point!("transformer::forward");
         let events = fetched.len();
         let documents: usize = fetched.iter().map(|fetched| fetched.as_ref().map_or(0, Document::bytes)).sum();
         if let Some(reader) = self.reader.as_ref().filter(|_| documents > 0) {
             reader.do_send(DocumentsFetched { events, bytes: documents });
         }
-        let (events, skipped) = map_batch(&self.mapping, decoded, fetched);
+        let (events, skipped) = map_batch(&self.mapping, decoded, fetched, &mut self.rows);
         let credits = batch.credits + cost_of_documents(documents);
         let mapped = MappedBatch { span: batch.span, events, skipped, credits };
         self.writers[batch.lane as usize].do_send(LaneBatch(mapped));
@@ -123,8 +125,13 @@ fn decode_batch(entries: Vec<Entry>, names: &FieldNames, source: DocumentSource)
 }
 
 /// Maps every event; answers those that are to be written and the number of those passed over.
-fn map_batch(mapping: &Mapping, decoded: Vec<DecodedEntry>, fetched: Vec<Fetched>) -> (Vec<MappedEvent>, usize) {
-    let (mut fetched, mut rows) = (fetched.into_iter(), RowWriter::default());
+fn map_batch(
+    mapping: &Mapping,
+    decoded: Vec<DecodedEntry>,
+    fetched: Vec<Fetched>,
+    rows: &mut RowWriter,
+) -> (Vec<MappedEvent>, usize) {
+    let mut fetched = fetched.into_iter();
     let mut events = Vec::with_capacity(decoded.len());
     let mut skipped = 0;
     for (entry, decoded) in decoded {
@@ -135,7 +142,7 @@ fn map_batch(mapping: &Mapping, decoded: Vec<DecodedEntry>, fetched: Vec<Fetched
                 Located::AtKey => fetched.next().unwrap_or(Ok(Document::Missing))?,
                 Located::NotNeeded => Document::None,
             };
-            mapping.map(&entry, &event, &document, &mut rows)
+            mapping.map(&entry, &event, &document, rows)
         });
         let outcome = match mapped {
             Ok(Mapped::Skip) => {

@@ -110,6 +110,11 @@ pub fn epoch_ms(ms: u64, column: &Column) -> Result<Value<'static>, Rejection> {
 /// The form of a key's value in which equal is equal: `1.0` and `1e0` are one decimal, `12:30` and `12:30:00` one time.
 pub fn canonical<'a>(value: Value<'a>, column: &Column) -> Value<'a> {
     match (value, &column.kind) {
+        // Blanks and the order of the members do not count.
+        (Value::Text(json), ColumnKind::Json) => match serde_json::from_str::<serde_json::Value>(&json) {
+            Ok(parsed) => Value::text(parsed.to_string()),
+            Err(_) => Value::Text(json),
+        },
         (Value::Text(number), ColumnKind::Decimal { .. }) => Value::text(canonical_decimal(&number)),
         (Value::Text(time), ColumnKind::Time) => {
             let forms = ["%H:%M:%S%.f", "%H:%M"];
@@ -139,7 +144,7 @@ fn canonical_decimal(number: &str) -> String {
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{whole}{fraction}");
     let Ok(exponent) = exponent.parse::<i64>() else { return number.to_owned() };
-    let point = whole.len() as i64 + exponent;
+    let Some(point) = exponent.checked_add(whole.len() as i64) else { return number.to_owned() };
     const SANE: std::ops::Range<i64> = -1000..1000;
     if !SANE.contains(&point) {
         return number.to_owned();
@@ -241,8 +246,8 @@ fn decimal(number: &str, precision: Option<u32>, scale: Option<u32>) -> Result<V
         return Ok(Value::text(number));
     }
     // Position of the point, counted from the first significant digit.
-    let integer_digits = digits.len() as i64 - fraction.len() as i64 - leading_zeros as i64 + exponent;
-    let fraction_digits = (significant - integer_digits).max(0);
+    let integer_digits = (digits.len() as i64 - fraction.len() as i64 - leading_zeros as i64).saturating_add(exponent);
+    let fraction_digits = significant.saturating_sub(integer_digits).max(0);
     let (Some(precision), scale) = (precision, i64::from(scale.unwrap_or(0))) else {
         return Ok(Value::text(number));
     };
@@ -445,6 +450,8 @@ mod tests {
             (number("1000"), decimal(5, 2), OutOfRange),
             (number("1.234"), decimal(5, 2), OutOfRange),
             (number("1e-3"), decimal(5, 2), OutOfRange),
+            (number("12e9223372036854775807"), decimal(5, 2), OutOfRange),
+            (number("12e-9223372036854775808"), decimal(5, 2), OutOfRange),
             (json!("abc"), ColumnKind::Text { max_chars: Some(2) }, TooLong),
             (json!("a\u{0}b"), ColumnKind::Text { max_chars: None }, OutOfRange),
             (json!("yesterday"), timestamp(0), WrongType),

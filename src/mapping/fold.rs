@@ -185,7 +185,7 @@ mod tests {
             takes_copy: false,
             not_transactional: None,
         };
-        TablePlan { table: Arc::new(table), columns: vec![column("k"), column("v")], key: vec![0] }
+        TablePlan { table: Arc::new(table), columns: vec![column("k"), column("v")], key: vec![0], upserts: true }
     }
 
     fn change(kind: ChangeKind, key: i64, value: i64) -> Change {

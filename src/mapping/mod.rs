@@ -105,7 +105,8 @@ impl Mapping {
     /// What the writers need to know of the table.
     pub fn plan(&self) -> TablePlan {
         let columns = self.columns.iter().map(|column| column.column.clone()).collect();
-        TablePlan { table: self.table.clone(), columns, key: self.key.clone() }
+        let upserts = self.mode == WriteMode::Upsert;
+        TablePlan { table: self.table.clone(), columns, key: self.key.clone(), upserts }
     }
 
     /// Maps one event to a row made by `rows`.

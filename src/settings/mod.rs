@@ -128,6 +128,8 @@ pub struct RdbmsSettings {
     pub connect_timeout: Duration,
     /// Longest time one statement may take.
     pub statement_timeout: Duration,
+    /// A writer's connection that is older is replaced.
+    pub connection_age_max: Duration,
     /// Tries after the first before a writer gives up and the supervisor takes over.
     pub max_retries: u32,
     /// Wait before the first retry.

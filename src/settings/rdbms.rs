@@ -49,6 +49,7 @@ pub(super) fn read(section: &Section) -> RdbmsSettings {
         url_options: parts.options,
         connect_timeout: section.milliseconds("connect_timeout_ms", 1..=600_000),
         statement_timeout: section.milliseconds("statement_timeout_ms", 1..=3_600_000),
+        connection_age_max: section.seconds("connection_age_max_sec", 1.0..=604_800.0),
         max_retries: section.integer("max_retries", 0..=1000),
         retry_delay: section.seconds("retry_delay_sec", 0.001..=3600.0),
         retry_delay_max: section.seconds("retry_delay_max_sec", 0.001..=3600.0),

@@ -1,6 +1,6 @@
 //! Applying a batch: rows, dead letters and checkpoint in one transaction.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fail::fail_point;
 
@@ -71,6 +71,7 @@ pub struct Applier {
     limit: Duration,
     /// A batch may need many statements; each is a sign of life.
     progress: Progress,
+    opened: Instant,
 }
 
 /// A link of the chain that is to be applied: a batch, or a part of one.
@@ -92,7 +93,13 @@ impl Applier {
         limit: Duration,
         progress: Progress,
     ) -> Self {
-        Applier { session, target, lane, before: Totals::default(), plan, limit, progress }
+        let opened = Instant::now();
+        Applier { session, target, lane, before: Totals::default(), plan, limit, progress, opened }
+    }
+
+    /// How old its session is.
+    pub fn age(&self) -> Duration {
+        self.opened.elapsed()
     }
 
     /// Applies a batch to a lane whose totals stand at `before`.

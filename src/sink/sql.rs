@@ -227,7 +227,12 @@ mod tests {
             takes_copy: false,
             not_transactional: None,
         };
-        TablePlan { table: Arc::new(table), columns: columns.iter().map(column).collect(), key: key.to_vec() }
+        TablePlan {
+            table: Arc::new(table),
+            columns: columns.iter().map(column).collect(),
+            key: key.to_vec(),
+            upserts: true,
+        }
     }
 
     #[test]

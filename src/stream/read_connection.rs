@@ -5,13 +5,15 @@
 
 use std::fmt::Display;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::future::select_ok;
 use redis::{Cmd, Pipeline, RedisError, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::connection::{AnswersCommands, admitted, introduction};
@@ -22,6 +24,9 @@ use crate::wire::{Ending, NotRedis};
 
 /// Room for what one call of the system may bring, in bytes.
 const READ_BYTES: usize = 256 * 1024;
+
+/// Smaller answers are copied out, in bytes: one that waits for the database must not hold the room of a large one.
+const COPIED_BYTES: usize = 64 * 1024;
 
 /// An open connection. A call that failed or was dropped leaves it out of step: drop it too.
 #[derive(Debug)]
@@ -37,8 +42,7 @@ impl ReadConnection {
     pub(super) async fn open(settings: &RedisSettings, response_timeout: Duration) -> Result<Self, RedisFailure> {
         let address: Arc<str> = settings.address().into();
         let opened = async {
-            let connecting = TcpStream::connect((settings.host.as_str(), settings.port));
-            let socket = in_time(settings.connect_timeout, connecting).await?;
+            let socket = in_time(settings.connect_timeout, connect(&settings.host, settings.port)).await?;
             socket.set_nodelay(true)?;
             let received = BytesMut::new();
             let mut connection = ReadConnection { socket, received, address: address.clone(), response_timeout };
@@ -56,7 +60,7 @@ impl ReadConnection {
     /// # Errors
     /// The connection failed, or the server answered with an error.
     pub async fn answer(&mut self, command: &Cmd) -> Result<Bytes, RedisError> {
-        self.socket.write_all(&command.get_packed_command()).await?;
+        self.send(&command.get_packed_command()).await?;
         let answer = self.receive().await?;
         match answer.first() {
             Some(b'-') => Err(refusal(&answer)),
@@ -79,12 +83,16 @@ impl ReadConnection {
     }
 
     async fn answers(&mut self, packed: &[u8], count: usize) -> Result<Vec<Bytes>, RedisError> {
-        self.socket.write_all(packed).await?;
+        self.send(packed).await?;
         let mut answers = Vec::with_capacity(count);
         for _ in 0..count {
             answers.push(self.receive().await?);
         }
         Ok(answers)
+    }
+
+    async fn send(&mut self, packed: &[u8]) -> Result<(), RedisError> {
+        in_time(self.response_timeout, self.socket.write_all(packed)).await.map_err(Into::into)
     }
 
     /// Waits for the next answer.
@@ -96,7 +104,7 @@ impl ReadConnection {
                 if let Some(end) =
                     ending.find(received).map_err(|NotRedis| io::Error::from(io::ErrorKind::InvalidData))?
                 {
-                    return Ok(received.split_to(end).freeze());
+                    return Ok(taken(received, end));
                 }
                 received.reserve(READ_BYTES);
                 if socket.read_buf(received).await? == 0 {
@@ -121,6 +129,21 @@ impl AnswersCommands for ReadConnection {
     }
 }
 
+/// Takes an answer out of what was received.
+fn taken(received: &mut BytesMut, length: usize) -> Bytes {
+    if length < COPIED_BYTES {
+        let answer = Bytes::copy_from_slice(&received[..length]);
+        received.advance(length);
+        return answer;
+    }
+    let answer = received.split_to(length).freeze();
+    if received.is_empty() {
+        // What is left of its memory belongs to the answer: the connection must not hold it until the next one.
+        *received = BytesMut::new();
+    }
+    answer
+}
+
 /// What the server refused with.
 pub(super) fn refusal(answer: &Bytes) -> RedisError {
     match value(answer) {
@@ -132,6 +155,16 @@ pub(super) fn refusal(answer: &Bytes) -> RedisError {
 
 fn value(answer: &Bytes) -> Result<Value, RedisError> {
     redis::parse_redis_value(answer)
+}
+
+/// Connects to whichever address of the host answers first: one of them may be out of reach.
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("host `{host}` has no address")));
+    }
+    let connecting = addresses.into_iter().map(|address| Box::pin(TcpStream::connect(address)));
+    select_ok(connecting).await.map(|(socket, _)| socket)
 }
 
 async fn in_time<T>(limit: Duration, call: impl Future<Output = io::Result<T>>) -> io::Result<T> {

@@ -47,6 +47,7 @@ async fn target_with(database: &TestDatabase, statement_timeout: Duration) -> Ta
         url_options: None,
         connect_timeout: LIMIT,
         statement_timeout,
+        connection_age_max: Duration::from_secs(3600),
         max_retries: 0,
         retry_delay: LIMIT,
         retry_delay_max: LIMIT,
@@ -62,7 +63,7 @@ async fn target_with(database: &TestDatabase, statement_timeout: Duration) -> Ta
 async fn plan(target: &Target, table: &str) -> TablePlan {
     let table = catalogue::read(target.db(), &TableName::parse(table)).await.unwrap().unwrap();
     let columns = table.columns.iter().filter(|column| !column.generated && !column.has_default).cloned().collect();
-    TablePlan { table: table.into(), columns, key: vec![0] }
+    TablePlan { table: table.into(), columns, key: vec![0], upserts: true }
 }
 
 async fn append(target: &Target, plan: &TablePlan, rows: &[Row]) {

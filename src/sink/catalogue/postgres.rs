@@ -79,7 +79,8 @@ fn column(row: &QueryResult) -> Result<Column, SqlError> {
         name: row.try_get("", "name")?,
         sql_type: row.try_get("", "sql_type")?,
         cast_type: format!("{}.{}", quoted(&type_schema), quoted(&type_name)),
-        compares_exactly: exact && kind != ColumnKind::Other,
+        // `1` and `1.0` are one value of jsonb.
+        compares_exactly: exact && !matches!(kind, ColumnKind::Other | ColumnKind::Json),
         kind,
         nullable: !not_null,
         has_default: row.try_get("", "has_default")?,

@@ -157,6 +157,10 @@ fn numeric(text: &str, into: &mut Vec<u8>) -> Result<(), Unfit> {
     const SCALE_MAX: i64 = 16383;
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let exponent: i64 = exponent.parse().map_err(|_| NOT_A_NUMBER)?;
+    // No number that PostgreSQL takes is near; and what is added to it below cannot overflow.
+    if exponent.unsigned_abs() > u64::from(u32::MAX) {
+        return Err(TOO_LONG);
+    }
     let (negative, mantissa) = mantissa.strip_prefix('-').map_or((false, mantissa), |rest| (true, rest));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = || whole.bytes().chain(fraction.bytes());

@@ -20,9 +20,10 @@ const TRAILER: [u8; 2] = (-1i16).to_be_bytes();
 /// the next is made, and keeps what it reads in its caches.
 const MESSAGE_BYTES: usize = 32 << 10;
 
-/// Whether columns have these types.
+/// Whether columns have these types, and no rule (which `COPY` passes by) was added.
 const TYPES_ARE: &str = "
     SELECT bool_and(COALESCE(format_type(a.atttypid, a.atttypmod) = c.type, false))
+       AND NOT COALESCE((SELECT relhasrules FROM pg_class WHERE oid = to_regclass($1)), true)
     FROM unnest($2::text[], $3::text[]) AS c(name, type)
     LEFT JOIN pg_attribute a ON a.attrelid = to_regclass($1) AND a.attname = c.name";
 
@@ -81,7 +82,7 @@ impl Copy {
 
     /// Into a temporary table with the same columns. `None` if one of them has no binary form.
     pub fn into_stage(plan: &TablePlan, stage: &str) -> Option<Copy> {
-        Copy::into(plan, &format!("pg_temp.{stage}"), stage)
+        Copy::into(plan, &format!("pg_temp.{}", quote(DbBackend::Postgres, stage)), stage)
     }
 
     fn into(plan: &TablePlan, quoted_table: &str, table: &str) -> Option<Copy> {

@@ -13,8 +13,16 @@ use super::copy::{Copy, CopyError};
 use crate::row::Row;
 use crate::table::TablePlan;
 
-/// The temporary table, which is empty at the end of each transaction.
-const STAGE: &str = "write_behind_stage";
+/// The name of the temporary table, which is empty at the end of each transaction.
+///
+/// It is named after the table, so that nobody else's `COPY` is taken for one of ours.
+fn stage_of(table: &str) -> String {
+    /// What is longer PostgreSQL cuts.
+    const NAME_BYTES_MAX: usize = 63;
+    let mut stage = format!("write_behind_stage_of_{table}");
+    stage.truncate(stage.floor_char_boundary(NAME_BYTES_MAX));
+    stage
+}
 
 /// Upserts into one table.
 pub struct Merge {
@@ -25,13 +33,18 @@ pub struct Merge {
 }
 
 impl Merge {
-    /// Makes the temporary table. `None` if the mapping has no key, a column has no binary form, or the server lets us
-    /// make no temporary table.
+    /// Makes the temporary table. `None` if nothing is upserted, a column has no binary form, or the server lets us make no
+    /// temporary table.
     pub async fn prepare(connection: &mut PgConnection, plan: &TablePlan) -> Result<Option<Merge>, SqlError> {
-        let Some(copy) = Copy::into_stage(plan, STAGE).filter(|_| !plan.key.is_empty()) else { return Ok(None) };
-        let create = sqlx::raw_sql(AssertSqlSafe(create(plan))).execute(connection).await;
+        let stage = stage_of(&plan.table.name.table);
+        // It would hide a table of its own name.
+        if !plan.upserts || stage == plan.table.name.table {
+            return Ok(None);
+        }
+        let Some(copy) = Copy::into_stage(plan, &stage) else { return Ok(None) };
+        let create = sqlx::raw_sql(AssertSqlSafe(create(plan, &stage))).execute(connection).await;
         match create {
-            Ok(_) => Ok(Some(Merge { copy, merge: merge(plan).into(), used: false })),
+            Ok(_) => Ok(Some(Merge { copy, merge: merge(plan, &stage).into(), used: false })),
             // Insufficient privilege, and a server that only reads.
             Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42501" | "25006")) => Ok(None),
             Err(error) => Err(error.into()),
@@ -63,19 +76,27 @@ impl Merge {
 }
 
 /// The columns have the types that the rows are written for, whatever those of the table are by then.
-fn create(plan: &TablePlan) -> String {
+fn create(plan: &TablePlan, stage: &str) -> String {
     let mut columns = String::new();
     for column in &plan.columns {
         let comma = if columns.is_empty() { "" } else { ", " };
         write!(columns, "{comma}{} {}", quote(DbBackend::Postgres, &column.name), column.sql_type).unwrap_or_default();
     }
-    format!("CREATE TEMPORARY TABLE {STAGE} ({columns}) ON COMMIT DELETE ROWS")
+    let stage = quote(DbBackend::Postgres, stage);
+    // A connection that a pooler hands out again may have one from before.
+    format!(
+        "SET client_min_messages = warning; DROP TABLE IF EXISTS pg_temp.{stage}; \
+         CREATE TEMPORARY TABLE {stage} ({columns}) ON COMMIT DELETE ROWS"
+    )
 }
 
-fn merge(plan: &TablePlan) -> String {
+fn merge(plan: &TablePlan, stage: &str) -> String {
     let table = quote_table(DbBackend::Postgres, &plan.table.name);
     let names = plan.columns.iter().map(|column| quote(DbBackend::Postgres, &column.name));
     let names = names.collect::<Vec<_>>().join(", ");
     let on_conflict = on_conflict_postgres(plan);
-    format!("INSERT INTO {table} ({names}) SELECT {names} FROM pg_temp.{STAGE} {on_conflict}")
+    format!(
+        "INSERT INTO {table} ({names}) SELECT {names} FROM pg_temp.{} {on_conflict}",
+        quote(DbBackend::Postgres, stage)
+    )
 }

@@ -30,6 +30,15 @@ pub use classify::{ErrorClass, SqlError};
 pub use sql::Sql;
 pub use target::Target;
 
+/// How rows get into the form that each database takes. Public for `benches/stages.rs`.
+pub mod encode {
+    pub use super::mysql::bind as bind_mysql;
+    pub use super::postgres::binary::Form;
+    pub use super::postgres::copy::put_row as put_copy_row;
+    pub use super::sql::ValuesStatements;
+    pub use super::sqlite::bind as bind_sqlite;
+}
+
 /// A transaction of ours may be idle for this much longer than a statement may take, before the server ends it.
 const IDLE_MARGIN: Duration = Duration::from_secs(1);
 

@@ -120,7 +120,8 @@ impl Session for MySqlSession {
     }
 }
 
-fn bind(arguments: &mut MySqlArguments, value: &Value<'_>) -> Result<(), sqlx::error::BoxDynError> {
+/// Adds the argument of the next placeholder.
+pub fn bind(arguments: &mut MySqlArguments, value: &Value<'_>) -> Result<(), sqlx::error::BoxDynError> {
     match value {
         Value::Null => arguments.add(None::<String>),
         Value::Bool(value) => arguments.add(*value),

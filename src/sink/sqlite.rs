@@ -95,7 +95,8 @@ fn run(connection: &Connection, sql: &str, rows: &[Row]) -> rusqlite::Result<u64
     Ok(statement.raw_execute()? as u64)
 }
 
-fn bind(statement: &mut Statement<'_>, place: usize, value: &Value<'_>) -> rusqlite::Result<()> {
+/// Gives the placeholder at `place`, from 1, its value.
+pub fn bind(statement: &mut Statement<'_>, place: usize, value: &Value<'_>) -> rusqlite::Result<()> {
     match value {
         Value::Null => statement.raw_bind_parameter(place, Null),
         Value::Bool(value) => statement.raw_bind_parameter(place, *value),

@@ -122,8 +122,12 @@ fn successor(id: StreamId) -> Option<StreamId> {
     }
 }
 
-/// The entries of the one stream in the answer of `XREAD`: `[[name, entries]]`, or nothing.
-fn of_one_stream(answer: &Bytes) -> Result<Vec<Entry>, NotRedis> {
+/// Pure: the entries of the one stream in the answer of `XREAD`: `[[name, entries]]`, or nothing.
+///
+/// # Errors
+///
+/// [`NotRedis`] if the answer has another form.
+pub fn of_one_stream(answer: &Bytes) -> Result<Vec<Entry>, NotRedis> {
     let mut items = Items::new(answer);
     if items.list()? == 0 {
         return Ok(Vec::new());

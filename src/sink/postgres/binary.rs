@@ -5,6 +5,7 @@ use crate::table::{Column, ColumnKind};
 
 /// The binary form of a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "PostgreSQL's own names of the types")]
 pub enum Form {
     Bool,
     Int2,

@@ -2,8 +2,8 @@
 
 mod arrays;
 mod at_once;
-mod binary;
-mod copy;
+pub mod binary;
+pub mod copy;
 mod merge;
 
 use std::time::Duration;

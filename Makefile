@@ -38,6 +38,8 @@ fmt: ## Format the sources
 
 lint: ## Run clippy; warnings are errors
 	cargo clippy --workspace --all-targets --features failpoints -- -D warnings
+	@# Those are not all: a benchmark that only runs when named is only checked when named.
+	cargo clippy --bench throughput --features failpoints -- -D warnings
 
 doc: ## Build the documentation; warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace

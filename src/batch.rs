@@ -31,6 +31,16 @@ pub struct MappedBatch {
 }
 
 impl MappedBatch {
+    /// Adds the batch that follows at once.
+    fn append(&mut self, next: MappedBatch) {
+        debug_assert_eq!(self.span.upto, next.span.after);
+        self.span.upto = next.span.upto;
+        self.events.extend(next.events);
+        self.skipped += next.skipped;
+        self.credits += next.credits;
+        debug_assert!(self.is_sound(), "merged events out of order, or outside of {}", self.span);
+    }
+
     /// Whether the events are in stream order and in the span.
     fn is_sound(&self) -> bool {
         self.events.is_sorted_by(|a, b| a.entry.id < b.entry.id)
@@ -38,17 +48,19 @@ impl MappedBatch {
     }
 }
 
-/// The queue of a writer: what came while the last transaction ran.
+/// The queue of a writer: what came while the last transaction ran, merged into batches of one transaction each. It is
+/// merged when it comes, because then the writer waits for the database; when it is taken the database waits for us.
 #[derive(Debug)]
 pub struct PendingBatches {
     reached: StreamId,
+    events_max: usize,
     queue: VecDeque<MappedBatch>,
 }
 
 impl PendingBatches {
-    /// An empty queue of a lane that stands at `position`.
-    pub fn new(position: StreamId) -> Self {
-        PendingBatches { reached: position, queue: VecDeque::new() }
+    /// An empty queue of a lane that stands at `position`. Batches are merged up to `events_max` events.
+    pub fn new(position: StreamId, events_max: usize) -> Self {
+        PendingBatches { reached: position, events_max, queue: VecDeque::new() }
     }
 
     /// Queues the next batch.
@@ -59,26 +71,16 @@ impl PendingBatches {
         debug_assert!(batch.is_sound(), "events out of order, or outside of {}", batch.span);
         let reached = Span { after: self.reached, upto: self.reached };
         self.reached = reached.join(batch.span)?.upto;
-        self.queue.push_back(batch);
+        match self.queue.back_mut() {
+            Some(last) if last.events.len() + batch.events.len() <= self.events_max => last.append(batch),
+            _ => self.queue.push_back(batch),
+        }
         Ok(())
     }
 
-    /// Takes what has queued as one batch, up to `events_max` events but at least one batch.
-    pub fn take(&mut self, events_max: usize) -> Option<MappedBatch> {
-        let mut taken = self.queue.pop_front()?;
-        while let Some(next) = self.queue.front() {
-            if taken.events.len() + next.events.len() > events_max {
-                break;
-            }
-            let Some(next) = self.queue.pop_front() else { break };
-            debug_assert_eq!(taken.span.upto, next.span.after);
-            taken.span.upto = next.span.upto;
-            taken.events.extend(next.events);
-            taken.skipped += next.skipped;
-            taken.credits += next.credits;
-        }
-        debug_assert!(taken.is_sound(), "merged events out of order, or outside of {}", taken.span);
-        Some(taken)
+    /// Takes the next batch: up to `events_max` events, or one that came so large.
+    pub fn take(&mut self) -> Option<MappedBatch> {
+        self.queue.pop_front()
     }
 
     /// Where the lane stands once all that has been queued is committed.
@@ -111,24 +113,24 @@ mod tests {
 
     #[test]
     fn what_has_queued_is_merged_up_to_the_limit() {
-        let mut pending = PendingBatches::new(StreamId::ZERO);
+        let mut pending = PendingBatches::new(StreamId::ZERO, 6);
         for (after, upto, events) in [(0, 10, 3), (10, 20, 3), (20, 30, 0), (30, 40, 9)] {
             pending.push(batch(after, upto, events)).unwrap();
         }
-        let first = pending.take(6).unwrap();
+        let first = pending.take().unwrap();
         assert_eq!(
             (first.span.to_string().as_str(), first.events.len(), first.skipped, first.credits),
             ("(0-0, 30-0]", 6, 3, 30)
         );
         assert!(first.events.windows(2).all(|pair| pair[0].entry.id < pair[1].entry.id));
-        let second = pending.take(6).unwrap();
+        let second = pending.take().unwrap();
         assert_eq!(second.events.len(), 9, "a batch over the limit goes alone, it is never cut");
-        assert!(pending.take(6).is_none() && pending.is_empty());
+        assert!(pending.take().is_none() && pending.is_empty());
     }
 
     #[test]
     fn a_gap_and_a_repetition_are_refused() {
-        let mut pending = PendingBatches::new(StreamId { ms: 5, seq: 0 });
+        let mut pending = PendingBatches::new(StreamId { ms: 5, seq: 0 }, 6);
         assert!(pending.push(batch(6, 9, 1)).is_err());
         assert!(pending.push(batch(4, 9, 1)).is_err());
         pending.push(batch(5, 9, 1)).unwrap();

@@ -48,8 +48,8 @@ impl Credits {
         self.bytes_in_flight = self.bytes_in_flight.saturating_sub(cost);
     }
 
-    /// How many entries the next read may ask for: none while everything is out, and never so many
-    /// that one read of large documents would pass the bound by far.
+    /// How many entries the next read may ask for: none while everything is out, or half of it and no whole batch fits;
+    /// and never so many that one read of large documents would pass the bound by far.
     pub fn read_count(&self, batch_size: usize) -> usize {
         let left = self.bytes_max.saturating_sub(self.bytes_in_flight);
         if left == 0 {
@@ -58,6 +58,8 @@ impl Credits {
         let most = batch_size.min(self.count_max);
         match self.bytes_per_event {
             0 => most,
+            // In pieces as large as may be: what trickles in after each commit would be written in small statements.
+            per_event if left / per_event < most && self.bytes_in_flight > self.bytes_max / 2 => 0,
             per_event => (left / per_event).clamp(1, most),
         }
     }
@@ -96,8 +98,11 @@ mod tests {
         assert_eq!(credits.spend(10, 1000), 3000);
         assert_eq!(credits.read_count(10), 0);
         credits.give_back(900);
-        assert_eq!(credits.read_count(10), 3);
-        credits.give_back(2100);
+        assert_eq!(credits.read_count(10), 0, "more than half is out, and less than a batch fits");
+        credits.give_back(600);
+        assert_eq!(credits.read_count(10), 5);
+        assert_eq!(credits.read_count(3), 3);
+        credits.give_back(1500);
         assert_eq!(credits.read_count(10), 10);
         assert_eq!(credits.bytes_in_flight(), 0);
     }

@@ -146,6 +146,9 @@ pub struct TablePlan {
     pub key: Vec<usize>,
     /// Whether rows may have to replace those with the same key.
     pub upserts: bool,
+    /// Whether the database takes the rows of a statement one after another, so that two of them may have one key. Else
+    /// it refuses such a statement (PostgreSQL).
+    pub rows_in_order: bool,
 }
 
 impl TablePlan {

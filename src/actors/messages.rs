@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::{Message, Recipient};
 
-use crate::batch::MappedBatch;
+use crate::batch::{MappedBatch, MappedEvent};
 use crate::event::{Entry, Rejection, StreamId};
 use crate::lane::Span;
 use crate::sink::checkpoint::{Position, Totals};
@@ -51,6 +51,8 @@ pub struct Committed {
     pub upto: StreamId,
     /// The credits, in bytes.
     pub credits: usize,
+    /// The events, to be dropped: while a writer did that the database would wait.
+    pub events: Vec<MappedEvent>,
 }
 
 /// The group to Transformer and RdbmsWriter, before any batch: this is who hears what flows back against the data.

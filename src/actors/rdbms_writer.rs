@@ -95,6 +95,7 @@ struct Done {
 impl RdbmsWriter {
     /// Prepares a writer. It connects with its first batch.
     pub fn new(start: RdbmsWriterStart) -> Self {
+        let pending = PendingBatches::new(start.position.last_id, start.settings.transaction_events_max);
         let task = Task {
             lane: start.lane,
             target: start.target,
@@ -106,7 +107,7 @@ impl RdbmsWriter {
         };
         RdbmsWriter {
             task: Arc::new(task),
-            pending: PendingBatches::new(start.position.last_id),
+            pending,
             totals: start.position.totals,
             look_interval: start.look_interval,
             looking: false,
@@ -124,7 +125,7 @@ impl RdbmsWriter {
         if self.busy {
             return;
         }
-        let Some(batch) = self.pending.take(self.task.settings.transaction_events_max) else {
+        let Some(batch) = self.pending.take() else {
             return self.task.progress.idle();
         };
         self.busy = true;
@@ -167,7 +168,7 @@ impl RdbmsWriter {
         });
         // After the metrics: when this was the last commit the reader ends, and all that is to be counted must be told.
         if let Some(reader) = &self.reader {
-            reader.do_send(Committed { lane, upto: batch.span.upto, credits: batch.credits });
+            reader.do_send(Committed { lane, upto: batch.span.upto, credits: batch.credits, events: batch.events });
         }
         self.commit_next(context);
     }

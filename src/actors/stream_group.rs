@@ -181,14 +181,23 @@ impl StreamGroup {
             progress: Vec::new(),
         };
         let lanes = prepared.positions.len() as u32;
-        // A thread each: while one takes rows apart the others read on, and write on.
+        // Each writer has a thread, because what it does between two statements the database waits for. Reader and first
+        // transformer share one: with a thread each they would take the database's processor from it, where it has to
+        // share one with them.
         let writers: Vec<Addr<RdbmsWriter>> = (0u32..)
             .zip(&prepared.positions)
-            .map(|(lane, position)| group.writer((lane, lanes), position, &prepared.mapping))
+            .map(|(lane, position)| {
+                let arbiter = group.arbiter();
+                group.writer(arbiter, (lane, lanes), position, &prepared.mapping)
+            })
             .collect();
-        let transformers: Vec<Addr<Transformer>> =
-            (0..stream.transformers).map(|number| group.transformer(number, &prepared, &writers)).collect();
-        let reader = group.reader(&prepared, transformers.clone());
+        let threads: Vec<usize> = (0..stream.transformers).map(|_| group.arbiter()).collect();
+        let transformers: Vec<Addr<Transformer>> = threads
+            .iter()
+            .enumerate()
+            .map(|(number, arbiter)| group.transformer(*arbiter, number, &prepared, &writers))
+            .collect();
+        let reader = group.reader(threads[0], &prepared, transformers.clone());
         writers.iter().for_each(|writer| writer.do_send(Feedback(reader.clone().recipient())));
         transformers.iter().for_each(|transformer| transformer.do_send(Feedback(reader.clone().recipient())));
         // Only now: a batch that came through before could give its credits back to nobody.
@@ -234,7 +243,19 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn writer(&mut self, (lane, lanes): (u32, u32), position: &Position, mapping: &Mapping) -> Addr<RdbmsWriter> {
+    fn arbiter(&mut self) -> usize {
+        let runtime = self.shared.runtime.clone();
+        self.arbiters.push(Arbiter::with_tokio_rt(move || runtime));
+        self.arbiters.len() - 1
+    }
+
+    fn writer(
+        &mut self,
+        arbiter: usize,
+        (lane, lanes): (u32, u32),
+        position: &Position,
+        mapping: &Mapping,
+    ) -> Addr<RdbmsWriter> {
         let settings = &self.shared.settings;
         let identity = LaneIdentity {
             pipeline: settings.app.name.clone(),
@@ -260,10 +281,16 @@ impl Builder<'_> {
             draining: self.draining.subscribe(),
             log: self.log.new(o!("actor" => "RdbmsWriter", "lane" => lane)),
         };
-        self.start(name, last_words, move |_| RdbmsWriter::new(start))
+        self.start(arbiter, name, last_words, move |_| RdbmsWriter::new(start))
     }
 
-    fn transformer(&mut self, number: usize, prepared: &Prepared, writers: &[Addr<RdbmsWriter>]) -> Addr<Transformer> {
+    fn transformer(
+        &mut self,
+        arbiter: usize,
+        number: usize,
+        prepared: &Prepared,
+        writers: &[Addr<RdbmsWriter>],
+    ) -> Addr<Transformer> {
         let name = ActorName { actor: format!("Transformer {number}"), lane: None };
         let last_words = LastWords::default();
         let start = TransformerStart {
@@ -276,10 +303,15 @@ impl Builder<'_> {
             last_words: last_words.clone(),
             progress: self.watch(&name),
         };
-        self.start(name, last_words, move |_| Transformer::new(start))
+        self.start(arbiter, name, last_words, move |_| Transformer::new(start))
     }
 
-    fn reader(&mut self, prepared: &Prepared, transformers: Vec<Addr<Transformer>>) -> Addr<StreamReader> {
+    fn reader(
+        &mut self,
+        arbiter: usize,
+        prepared: &Prepared,
+        transformers: Vec<Addr<Transformer>>,
+    ) -> Addr<StreamReader> {
         let name = ActorName { actor: "StreamReader".to_owned(), lane: None };
         let last_words = LastWords::default();
         let start = StreamReaderStart {
@@ -293,7 +325,7 @@ impl Builder<'_> {
             progress: self.watch(&name),
             log: self.log.new(o!("actor" => "StreamReader")),
         };
-        self.start(name, last_words, move |_| StreamReader::new(start))
+        self.start(arbiter, name, last_words, move |_| StreamReader::new(start))
     }
 
     fn watch(&mut self, actor: &ActorName) -> Progress {
@@ -303,19 +335,16 @@ impl Builder<'_> {
     }
 
     fn start<A: Actor<Context = Context<A>>>(
-        &mut self,
+        &self,
+        arbiter: usize,
         actor: ActorName,
         last_words: LastWords,
         factory: impl FnOnce(&mut Context<A>) -> A + Send + 'static,
     ) -> Addr<A> {
         let on_exit = self.on_exit.clone();
         let (entity, generation) = (self.stream.entity.clone(), self.generation);
-        let runtime = self.shared.runtime.clone();
-        let arbiter = Arbiter::with_tokio_rt(move || runtime);
-        let address = cell::start(&arbiter.handle(), last_words, factory, move |reason| {
+        cell::start(&self.arbiters[arbiter].handle(), last_words, factory, move |reason| {
             on_exit.do_send(ActorExited { entity, generation, actor, reason });
-        });
-        self.arbiters.push(arbiter);
-        address
+        })
     }
 }

@@ -285,11 +285,12 @@ impl Handler<Begin> for StreamReader {
 impl Handler<Committed> for StreamReader {
     type Result = ();
 
-    fn handle(&mut self, Committed { lane, upto, credits }: Committed, context: &mut Context<Self>) {
+    fn handle(&mut self, Committed { lane, upto, credits, events }: Committed, context: &mut Context<Self>) {
         fail_point!("stream_reader::committed");
         debug_assert!(upto <= self.handed_out[lane as usize], "committed what was not handed out");
         debug_assert!(upto > self.committed[lane as usize], "committed twice");
         self.committed[lane as usize] = upto;
+        drop(events);
         self.credits.give_back(credits);
         self.end_when_drained(context);
         self.read(context);

@@ -51,6 +51,7 @@ impl Mapping {
             columns,
             key,
             paths,
+            rows_in_order: rdbms != RdbmsKind::Postgres,
             mode: stream.mode,
             write_behind: stream.write_behind,
             on_missing: stream.on_missing,

@@ -33,7 +33,7 @@ pub enum ChangeKind {
 pub struct Step<'a> {
     /// What is done with each of them.
     pub kind: ChangeKind,
-    /// The rows; no two of one key unless they are appended.
+    /// The rows; no two of one key unless they are appended, or the database takes them in order.
     pub rows: Vec<&'a Row>,
 }
 
@@ -42,7 +42,8 @@ pub struct Step<'a> {
 /// Changes of one key collapse to the last ones that count: an upsert or a delete makes all earlier ones void, an
 /// update after an upsert is an upsert of the new values, an update after a delete is nothing. Appended rows never
 /// collapse, and hold the order against the changes around them. Where two keys that differ here may be one row for
-/// the database, nothing collapses and everything keeps its order; a step then holds no key twice.
+/// the database, nothing collapses and everything keeps its order; a step then holds no key twice, unless the database
+/// takes its rows in order.
 pub fn fold<'a>(changes: impl IntoIterator<Item = &'a Change>, plan: &TablePlan) -> Vec<Step<'a>> {
     let mut steps = Vec::new();
     let exact = plan.keys_are_exact();
@@ -60,7 +61,7 @@ pub fn fold<'a>(changes: impl IntoIterator<Item = &'a Change>, plan: &TablePlan)
             continue;
         }
         let same_kind = steps.last().is_some_and(|step: &Step| step.kind == change.kind);
-        if !same_kind || seen.contains(&key) {
+        if !same_kind || (!plan.rows_in_order && seen.contains(&key)) {
             seen.clear();
             steps.push(Step { kind: change.kind, rows: Vec::new() });
         }
@@ -185,7 +186,13 @@ mod tests {
             takes_copy: false,
             not_transactional: None,
         };
-        TablePlan { table: Arc::new(table), columns: vec![column("k"), column("v")], key: vec![0], upserts: true }
+        TablePlan {
+            table: Arc::new(table),
+            columns: vec![column("k"), column("v")],
+            key: vec![0],
+            upserts: true,
+            rows_in_order: false,
+        }
     }
 
     fn change(kind: ChangeKind, key: i64, value: i64) -> Change {
@@ -229,6 +236,9 @@ mod tests {
         let steps = fold(&changes, &plan(false));
         let kinds: Vec<_> = steps.iter().map(|step| (step.kind, step.rows.len())).collect();
         assert_eq!(kinds, [(Upsert, 2), (Upsert, 1), (Delete, 1), (Upsert, 1)]);
+        let steps = fold(&changes, &TablePlan { rows_in_order: true, ..plan(false) });
+        let kinds: Vec<_> = steps.iter().map(|step| (step.kind, step.rows.len())).collect();
+        assert_eq!(kinds, [(Upsert, 3), (Delete, 1), (Upsert, 1)]);
     }
 
     proptest! {
@@ -237,6 +247,7 @@ mod tests {
             before in proptest::collection::vec((0i64..4, 0i64..9), 0..6),
             changes in proptest::collection::vec((0usize..4, 0i64..4), 0..40),
             exact in any::<bool>(),
+            rows_in_order in any::<bool>(),
         ) {
             let kinds = [ChangeKind::Append, ChangeKind::Upsert, ChangeKind::Update, ChangeKind::Delete];
             let changes: Vec<Change> =
@@ -248,7 +259,7 @@ mod tests {
                 folded.apply(ChangeKind::Upsert, &row);
             }
             changes.iter().for_each(|change| plain.apply(change.kind, &change.row));
-            for step in fold(&changes, &plan(exact)) {
+            for step in fold(&changes, &TablePlan { rows_in_order, ..plan(exact) }) {
                 step.rows.iter().for_each(|row| folded.apply(step.kind, row));
             }
             prop_assert_eq!(plain, folded);

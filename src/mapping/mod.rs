@@ -38,6 +38,7 @@ pub struct Mapping {
     write_behind: WriteBehind,
     on_missing: OnMissing,
     stream_name: String,
+    rows_in_order: bool,
     /// Whether two documents' rows can only meet if their document keys are equal.
     key_is_document_key: bool,
 }
@@ -106,7 +107,13 @@ impl Mapping {
     pub fn plan(&self) -> TablePlan {
         let columns = self.columns.iter().map(|column| column.column.clone()).collect();
         let upserts = self.mode == WriteMode::Upsert;
-        TablePlan { table: self.table.clone(), columns, key: self.key.clone(), upserts }
+        TablePlan {
+            table: self.table.clone(),
+            columns,
+            key: self.key.clone(),
+            upserts,
+            rows_in_order: self.rows_in_order,
+        }
     }
 
     /// Maps one event to a row made by `rows`.

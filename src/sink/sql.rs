@@ -232,6 +232,7 @@ mod tests {
             columns: columns.iter().map(column).collect(),
             key: key.to_vec(),
             upserts: true,
+            rows_in_order: true,
         }
     }
 

@@ -63,7 +63,7 @@ async fn target_with(database: &TestDatabase, statement_timeout: Duration) -> Ta
 async fn plan(target: &Target, table: &str) -> TablePlan {
     let table = catalogue::read(target.db(), &TableName::parse(table)).await.unwrap().unwrap();
     let columns = table.columns.iter().filter(|column| !column.generated && !column.has_default).cloned().collect();
-    TablePlan { table: table.into(), columns, key: vec![0], upserts: true }
+    TablePlan { table: table.into(), columns, key: vec![0], upserts: true, rows_in_order: false }
 }
 
 async fn append(target: &Target, plan: &TablePlan, rows: &[Row]) {

@@ -271,5 +271,11 @@ fn plan() -> TablePlan {
         takes_copy: false,
         not_transactional: None,
     };
-    TablePlan { table: Arc::new(table), columns: ["key", "n", "sound"].map(column).into(), key: vec![0], upserts: true }
+    TablePlan {
+        table: Arc::new(table),
+        columns: ["key", "n", "sound"].map(column).into(),
+        key: vec![0],
+        upserts: true,
+        rows_in_order: true,
+    }
 }

@@ -95,7 +95,7 @@ impl Reader {
 
     fn handle(&mut self, message: ToReader) -> Result<(), ExitReason> {
         match message {
-            ToReader::Committed(Committed { lane, upto, credits }) => {
+            ToReader::Committed(Committed { lane, upto, credits, .. }) => {
                 assert!(upto <= self.handed_out[lane as usize], "committed what was not handed out");
                 self.committed[lane as usize] = upto;
                 self.credits.give_back(credits);

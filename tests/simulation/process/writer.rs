@@ -28,7 +28,6 @@ pub struct Writer {
     work: Option<Work>,
     /// Credits of all batches it has taken and not committed.
     pub credits: usize,
-    transaction_events_max: usize,
     max_retries: u32,
     plan: TablePlan,
 }
@@ -99,10 +98,9 @@ impl Writer {
             lane,
             lanes,
             totals: position.totals,
-            pending: PendingBatches::new(position.last_id),
+            pending: PendingBatches::new(position.last_id, settings.transaction_events_max),
             work: None,
             credits: 0,
-            transaction_events_max: settings.transaction_events_max,
             max_retries: settings.max_retries,
             plan: settings.plan.clone(),
         }
@@ -140,7 +138,10 @@ impl Writer {
                 let MappedBatch { span, credits, .. } = work.batch;
                 self.credits -= credits;
                 self.take_next();
-                return Ok((true, Some(Committed { lane: self.lane as u32, upto: span.upto, credits })));
+                return Ok((
+                    true,
+                    Some(Committed { lane: self.lane as u32, upto: span.upto, credits, events: Vec::new() }),
+                ));
             }
             Err(Failure::Transient { commit_was_sent }) => {
                 if let Some(transaction) = work.transaction.take() {
@@ -174,7 +175,7 @@ impl Writer {
         if self.work.is_some() {
             return;
         }
-        self.work = self.pending.take(self.transaction_events_max).map(|batch| Work {
+        self.work = self.pending.take().map(|batch| Work {
             todo: vec![Link { span: batch.span, events: 0..batch.events.len(), skipped: batch.skipped as u64 }],
             batch,
             committed: Totals::default(),

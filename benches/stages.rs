@@ -19,7 +19,9 @@ use write_behind::decode::{Decoded, Located, decode};
 use write_behind::event::{Document, Entry};
 use write_behind::mapping::{Change, Mapped, Mapping, Step, fold};
 use write_behind::row::{Row, RowWriter};
-use write_behind::settings::{ColumnSource, DocumentSource, Layers, RdbmsKind, Settings, StreamSettings, WriteMode};
+use write_behind::settings::{
+    ColumnSettings, DocumentSource, Layers, RdbmsKind, Settings, StreamSettings, TableSettings, WriteMode,
+};
 use write_behind::sink::encode::{Form, ValuesStatements, bind_mysql, bind_sqlite, put_copy_row};
 use write_behind::stream::reader::of_one_stream;
 use write_behind::table::{Column, ColumnKind, Table, TableName, TablePlan};
@@ -74,10 +76,10 @@ struct Batch {
 impl Batch {
     fn new(work: &Work, shape: Shape) -> Batch {
         let settings = settings(work, shape);
-        let mapping = Mapping::compile(&settings, &table(work), RdbmsKind::Postgres).expect("settings that fit");
+        let mapping = Mapping::compile(&settings, &[table(work)], RdbmsKind::Postgres).expect("settings that fit");
         let mut batch = Batch {
             answer: answer(work, shape),
-            plan: mapping.plan(),
+            plan: mapping.plans().remove(0),
             settings,
             mapping,
             entries: Vec::new(),
@@ -114,14 +116,14 @@ impl Batch {
             .map(entry, event, document, &mut rows)
             .expect("values that fit")
         {
-            Mapped::Change(change) => change,
+            Mapped::Changes(changes) => changes.into_iter().next().expect("a change"),
             Mapped::Skip => panic!("every operation is written"),
         };
         self.entries.iter().zip(&self.events).map(map).collect()
     }
 
     fn fold(&self, rows: u64) -> Vec<Step<'_>> {
-        let steps = fold(&self.changes, &self.plan);
+        let steps = fold(&self.changes, std::slice::from_ref(&self.plan));
         assert_eq!(steps.iter().map(|step| step.rows.len() as u64).sum::<u64>(), rows);
         steps
     }
@@ -229,16 +231,17 @@ fn answer(work: &Work, shape: Shape) -> Bytes {
 fn settings(work: &Work, shape: Shape) -> StreamSettings {
     let defaults = Settings::load(&Layers::default()).expect("the defaults are sound");
     let stream = defaults.streams.into_iter().next().expect("the stream of the example");
-    let id = ColumnSource { column: "id".to_owned(), from: "$key".to_owned() };
-    let others = work.columns.iter();
-    let others = others.map(|column| ColumnSource { column: column.name.clone(), from: shape.path(&column.member) });
-    StreamSettings {
+    let id = ColumnSettings::from("id", "$key");
+    let others = work.columns.iter().map(|column| ColumnSettings::from(&column.name, shape.path(&column.member)));
+    let table = TableSettings {
+        setting: "streams.user_action".to_owned(),
         table: work.table(),
         mode: if work.mode == Mode::Upsert { WriteMode::Upsert } else { WriteMode::Append },
         key: vec!["id".to_owned()],
+        auto: false,
         columns: std::iter::once(id).chain(others).collect(),
-        ..stream
-    }
+    };
+    StreamSettings { tables: vec![table], ..stream }
 }
 
 /// The table, as PostgreSQL's catalogue has it.
@@ -266,6 +269,7 @@ fn table(work: &Work) -> Table {
         columns: std::iter::once(column("id", Type::Text)).chain(others).collect(),
         unique_keys: vec![vec!["id".to_owned()]],
         rules: Vec::new(),
+        references: Vec::new(),
         takes_copy: true,
         not_transactional: None,
     }

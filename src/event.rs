@@ -194,6 +194,11 @@ impl Rejection {
     pub fn new(class: RejectionClass, message: impl Into<String>) -> Self {
         Rejection { class, column: None, message: message.into() }
     }
+
+    /// A fault of one column.
+    pub fn of_column(class: RejectionClass, column: &str, message: String) -> Self {
+        Rejection { class, column: Some(column.to_owned()), message }
+    }
 }
 
 #[cfg(test)]

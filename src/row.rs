@@ -46,6 +46,15 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The same, borrowed.
+    pub fn borrowed(&self) -> Value<'_> {
+        match self {
+            Value::Text(text) => Value::text(text.as_ref()),
+            Value::Bytes(bytes) => Value::Bytes(bytes.as_ref().into()),
+            scalar => scalar.clone().into_owned(),
+        }
+    }
+
     /// What the value weighs in a statement, in bytes, roughly.
     pub fn bytes(&self) -> usize {
         const SCALAR: usize = 16;

@@ -42,6 +42,8 @@ pub struct Table {
     pub unique_keys: Vec<Vec<String>>,
     /// What else can refuse a row, in the database's own words: constraints and triggers. They are only compared.
     pub rules: Vec<String>,
+    /// The tables that its foreign keys refer to, without their schemas.
+    pub references: Vec<String>,
     /// Whether PostgreSQL's `COPY` does with it what `INSERT` does, which knows rules, policies and views.
     pub takes_copy: bool,
     /// Why rows in it cannot be part of a transaction (`MyISAM`), if they cannot.
@@ -76,6 +78,13 @@ pub struct Column {
     pub has_default: bool,
     /// Whether the database computes it always, so that nobody may write it.
     pub generated: bool,
+}
+
+impl Column {
+    /// Whether two texts are two values here.
+    pub fn keeps_texts_apart(&self) -> bool {
+        matches!(self.kind, ColumnKind::Text { .. }) && self.compares_exactly
+    }
 }
 
 /// What values a column takes.
@@ -149,6 +158,11 @@ pub struct TablePlan {
     /// Whether the database takes the rows of a statement one after another, so that two of them may have one key. Else
     /// it refuses such a statement (PostgreSQL).
     pub rows_in_order: bool,
+}
+
+/// The names of the tables, for messages.
+pub fn names_of(plans: &[TablePlan]) -> String {
+    plans.iter().map(|plan| plan.table.name.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 impl TablePlan {

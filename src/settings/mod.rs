@@ -4,6 +4,7 @@
 //! the environment variables `PIPELINE__SECTION__KEY`. Every key is documented in `settings/default.yaml`.
 //! [`Settings::load`] reports every problem at once.
 
+mod columns;
 mod environment;
 mod layer;
 mod load;
@@ -14,6 +15,7 @@ mod scalar;
 mod secret;
 mod section;
 mod streams;
+mod tables;
 
 use std::time::Duration;
 
@@ -383,7 +385,7 @@ impl WriteBehind {
     }
 }
 
-/// `streams.<entity>.*`: one stream and the table it is written to.
+/// `streams.<entity>.*`: one stream and the tables it is written to.
 #[derive(Clone, Debug)]
 pub struct StreamSettings {
     /// Name of the entity: the part after `streams.`.
@@ -404,6 +406,8 @@ pub struct StreamSettings {
     pub on_reset: OnReset,
     /// Names of the entry's fields.
     pub fields: FieldNames,
+    /// How a document's key is made up: `order:{tenant}:{id}`. Its parts are `$key.tenant` and `$key.id`.
+    pub key_pattern: Option<String>,
     /// Field of the entry whose value decides the lane, and so the order; `None`: the document's key.
     pub order_by: Option<String>,
     /// Writers of this stream; each has its own connection and its own part of the keys.
@@ -416,21 +420,78 @@ pub struct StreamSettings {
     pub idle_checkpoint: Duration,
     /// Which operations are written.
     pub write_behind: WriteBehind,
+    /// The tables it is written to, ordered by name; at least one.
+    pub tables: Vec<TableSettings>,
+}
+
+impl StreamSettings {
+    /// The names of its tables, for people.
+    pub fn table_names(&self) -> String {
+        self.tables.iter().map(|table| table.table.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// `streams.<entity>.tables.<name>.*`, or the same keys at the stream itself: one table and what is written to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableSettings {
+    /// Where in the settings it stands, for messages: `streams.order.tables.items`.
+    pub setting: String,
     /// Target table, as `table` or `schema.table`.
     pub table: String,
     /// How inserts reach it.
     pub mode: WriteMode,
     /// Columns that identify a row: for `upsert`, `update` and `delete`.
     pub key: Vec<String>,
-    /// Columns and where each value comes from, ordered by name.
-    pub columns: Vec<ColumnSource>,
+    /// Whether columns that are not named take the member of their name: `"*": auto`.
+    pub auto: bool,
+    /// The named columns, ordered by name.
+    pub columns: Vec<ColumnSettings>,
 }
 
-/// One line of `streams.<entity>.columns`.
+/// One entry of `columns`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ColumnSource {
+pub struct ColumnSettings {
     /// Column of the table.
     pub column: String,
-    /// Path into the document (`user.address.city`, `items[0].sku`), or `$id`, `$key`, `$op`, `$stream`, `$timestamp`.
-    pub from: String,
+    /// Where its value comes from.
+    pub source: ColumnSource,
+    /// Taken where the source gives nothing, as JSON.
+    pub default: Option<String>,
+    /// Whether an event without a value is refused, even if the column may be NULL.
+    pub required: bool,
+    /// What a `null` in the document means.
+    pub on_null: OnNull,
+}
+
+impl ColumnSettings {
+    /// A column with nothing but a source.
+    pub fn from(column: impl Into<String>, from: impl Into<String>) -> Self {
+        ColumnSettings {
+            column: column.into(),
+            source: ColumnSource::From(from.into()),
+            default: None,
+            required: false,
+            on_null: OnNull::Write,
+        }
+    }
+}
+
+/// Where the value of a column comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ColumnSource {
+    /// `from`: a path into the document (`user.address.city`, `items[0].sku`), or a name that begins with `$`.
+    From(String),
+    /// `value`: a constant, as JSON.
+    Constant(String),
+}
+
+/// What a `null` in the document means: `on_null`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnNull {
+    /// NULL is written.
+    Write,
+    /// It is as if there were nothing: the default is written, if there is one.
+    Default,
+    /// The event is refused.
+    Reject,
 }

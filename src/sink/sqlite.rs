@@ -16,15 +16,16 @@ use crate::table::{ColumnKind, TablePlan};
 /// A connection to an SQLite file.
 pub struct SqliteSession {
     thread: SqliteThread,
-    statements: ValuesStatements,
+    tables: Vec<ValuesStatements>,
 }
 
 impl SqliteSession {
     /// Opens the file of a URL (`sqlite://data/x.db?mode=rwc`), and waits for a lock up to `lock_wait`.
-    pub async fn open(url: &str, plan: &TablePlan, lock_wait: Duration) -> Result<Self, SqlError> {
+    pub async fn open(url: &str, plans: &[TablePlan], lock_wait: Duration) -> Result<Self, SqlError> {
         let uri = uri(url);
         let thread = SqliteThread::start(move || connect(&uri, lock_wait)).await?;
-        Ok(SqliteSession { thread, statements: ValuesStatements::new(DbBackend::Sqlite, plan) })
+        let tables = plans.iter().map(|plan| ValuesStatements::new(DbBackend::Sqlite, plan)).collect();
+        Ok(SqliteSession { thread, tables })
     }
 }
 
@@ -77,7 +78,7 @@ impl Session for SqliteSession {
     }
 
     fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()> {
-        let statements: Vec<(Sql, Vec<Row>)> = self.statements.of(step).collect();
+        let statements: Vec<(Sql, Vec<Row>)> = self.tables[step.table].of(step).collect();
         Box::pin(
             self.thread.call(move |connection| {
                 statements.iter().try_for_each(|(sql, rows)| run(connection, sql, rows).map(drop))

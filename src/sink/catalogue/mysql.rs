@@ -46,6 +46,10 @@ const FOREIGN_KEYS: &str = "
     FROM information_schema.KEY_COLUMN_USAGE k
     WHERE k.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND k.TABLE_NAME = ? AND k.REFERENCED_TABLE_NAME IS NOT NULL";
 
+const REFERENCES: &str = "
+    SELECT DISTINCT CAST(k.REFERENCED_TABLE_NAME AS CHAR) AS name FROM information_schema.KEY_COLUMN_USAGE k
+    WHERE k.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND k.TABLE_NAME = ? AND k.REFERENCED_TABLE_NAME IS NOT NULL";
+
 /// Those that this user may see.
 const TRIGGERS: &str = "
     SELECT CAST(CONCAT_WS(' ', g.TRIGGER_NAME, g.ACTION_TIMING, g.EVENT_MANIPULATION, g.ACTION_STATEMENT) AS CHAR) AS rule
@@ -61,6 +65,7 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
         rules.extend(texts(&query(db, others, place()).await?, "rule")?);
     }
     let unique_keys = by_index(&query(db, UNIQUE, place()).await?)?;
+    let references = texts(&query(db, REFERENCES, place()).await?, "name")?;
     let mut not_transactional = None;
     if let Some(row) = query(db, ENGINE, place()).await?.first() {
         let (engine, transactions): (Option<String>, String) =
@@ -69,7 +74,15 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
             not_transactional = Some(format!("uses the engine {engine}, which has no transactions (use InnoDB)"));
         }
     }
-    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, takes_copy: false, not_transactional }))
+    Ok(Some(Table {
+        name: name.clone(),
+        columns,
+        unique_keys,
+        rules,
+        references,
+        takes_copy: false,
+        not_transactional,
+    }))
 }
 
 /// MariaDB's JSON is LONGTEXT with a check, which is among `checks`.

@@ -48,6 +48,11 @@ const RULES: &str = "
     SELECT pg_get_triggerdef(t.oid) || t.tgenabled::text FROM pg_trigger t
     WHERE t.tgrelid = to_regclass($1) AND NOT t.tgisinternal";
 
+/// The tables that foreign keys refer to.
+const REFERENCES: &str = "
+    SELECT DISTINCT t.relname::text AS name FROM pg_constraint c JOIN pg_class t ON t.oid = c.confrelid
+    WHERE c.conrelid = to_regclass($1) AND c.contype = 'f' AND c.conparentid = 0";
+
 /// `COPY` passes rules by, and is refused where row-level security applies to us. A view or a foreign table has its own
 /// mind about it.
 const TAKES_COPY: &str = "
@@ -60,11 +65,12 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
     let columns = rows.iter().map(column).collect::<Result<Vec<_>, _>>()?;
     let unique_keys = by_index(&query(db, UNIQUE, vec![regclass.clone().into()]).await?)?;
     let rules = texts(&query(db, RULES, vec![regclass.clone().into()]).await?, "rule")?;
+    let references = texts(&query(db, REFERENCES, vec![regclass.clone().into()]).await?, "name")?;
     let takes_copy = match query(db, TAKES_COPY, vec![regclass.into()]).await?.first() {
         Some(row) => row.try_get("", "takes_copy")?,
         None => false,
     };
-    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, takes_copy, not_transactional: None }))
+    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, references, takes_copy, not_transactional: None }))
 }
 
 fn column(row: &QueryResult) -> Result<Column, SqlError> {

@@ -18,6 +18,8 @@ const UNIQUE: &str = r#"
     WHERE i."unique" = 1 AND i.partial = 0 AND c.name IS NOT NULL
     ORDER BY i.seq, c.seqno"#;
 
+const REFERENCES: &str = r#"SELECT DISTINCT "table" AS name FROM pragma_foreign_key_list(?, ?)"#;
+
 /// The statements that made the table, its indexes and its triggers.
 const RULES: &str =
     "SELECT sql AS rule FROM {schema}.sqlite_master WHERE tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL";
@@ -37,6 +39,8 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
     }
     let rules = RULES.replace("{schema}", &quote(DbBackend::Sqlite, &schema));
     let rules = texts(&query(db, &rules, vec![name.table.clone().into()]).await?, "rule")?;
+    let place = vec![name.table.clone().into(), schema.clone().into()];
+    let references = texts(&query(db, REFERENCES, place).await?, "name")?;
     let place = vec![name.table.clone().into(), schema.clone().into(), schema.into()];
     let mut unique_keys = by_index(&query(db, UNIQUE, place).await?)?;
     primary.sort();
@@ -55,7 +59,15 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
             column.has_default = true;
         }
     }
-    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, takes_copy: false, not_transactional: None }))
+    Ok(Some(Table {
+        name: name.clone(),
+        columns,
+        unique_keys,
+        rules,
+        references,
+        takes_copy: false,
+        not_transactional: None,
+    }))
 }
 
 fn column(row: &QueryResult) -> Result<Column, SqlError> {

@@ -1,0 +1,161 @@
+//! What a column's value can come from, for one event.
+
+use std::cell::OnceCell;
+use std::fmt;
+
+use super::convert;
+use super::key_pattern::KeyPattern;
+use super::members::{Found, Paths};
+use super::source::Source;
+use super::table_mapping::MappedColumn;
+use crate::decode::{Decoded, shown};
+use crate::event::{Document, Entry, Rejection, RejectionClass};
+use crate::row::Value;
+use crate::settings::OnNull;
+use crate::table::Column;
+
+/// All that a column's value can come from.
+pub struct Context<'a> {
+    entry: &'a Entry,
+    event: &'a Decoded,
+    members: Option<Members<'a>>,
+    stream_name: &'a str,
+    key_pattern: Option<&'a KeyPattern>,
+    key_parts: OnceCell<Vec<&'a str>>,
+}
+
+/// What the paths of the mapping lead to in one document.
+pub enum Members<'a> {
+    /// JSON texts.
+    Json(Found<'a>),
+    /// Plain texts.
+    Flat(Found<'a>),
+}
+
+impl<'a> Members<'a> {
+    /// What `paths` lead to; `None` where the operation has no document.
+    pub fn find(document: &'a Document, paths: &Paths) -> Result<Option<Self>, Rejection> {
+        let bad = |message: String| Rejection::new(RejectionClass::BadJson, message);
+        match document {
+            Document::None | Document::Missing => Ok(None),
+            Document::Json(json) => {
+                let not_json = |error: &dyn fmt::Display| bad(format!("the document is not valid JSON: {error}"));
+                let json = std::str::from_utf8(json).map_err(|error| not_json(&error))?;
+                let found = paths.find(json).map_err(|error| not_json(&error))?;
+                match json.trim_start() {
+                    object if object.starts_with('{') => Ok(Some(Members::Json(found))),
+                    other => Err(bad(format!("the document is {}, not a JSON object", convert::json_type(other)))),
+                }
+            }
+            Document::Fields(fields) => {
+                let text = |bytes: &'a [u8], what| {
+                    std::str::from_utf8(bytes).map_err(|_| bad(format!("the {what} of a field is not UTF-8")))
+                };
+                let fields = fields.iter().map(|(name, value)| Ok((text(name, "name")?, text(value, "value")?)));
+                let fields = fields.collect::<Result<Vec<_>, Rejection>>()?;
+                Ok(Some(Members::Flat(paths.find_flat(fields))))
+            }
+        }
+    }
+}
+
+impl<'a> Context<'a> {
+    /// Of one event.
+    pub fn new(
+        entry: &'a Entry,
+        event: &'a Decoded,
+        members: Option<Members<'a>>,
+        stream_name: &'a str,
+        key_pattern: Option<&'a KeyPattern>,
+    ) -> Self {
+        Context { entry, event, members, stream_name, key_pattern, key_parts: OnceCell::new() }
+    }
+
+    /// The value of a column.
+    ///
+    /// # Errors
+    /// A [`Rejection`] that names the column, its source and the fault.
+    pub fn value<'v>(&'v self, mapped: &'v MappedColumn) -> Result<Value<'v>, Rejection> {
+        let MappedColumn { column, source, default, required, on_null } = mapped;
+        let name = &column.name;
+        let given = self.given(source, column).map_err(|rejection| Rejection {
+            column: Some(name.clone()),
+            message: format!("column `{name}` ({}): {}", column.sql_type, rejection.message),
+            ..rejection
+        })?;
+        let value = match (given, on_null) {
+            (Some(Value::Null), OnNull::Reject) => {
+                let message = format!("column `{name}` takes no null, and {source} is null");
+                return Err(Rejection::of_column(RejectionClass::MissingValue, name, message));
+            }
+            (Some(Value::Null), OnNull::Default) | (None, _) => default.as_ref().map_or(Value::Null, Value::borrowed),
+            (Some(value), _) => value,
+        };
+        if value == Value::Null && (*required || !column.nullable) {
+            let rule = if column.nullable { "is required" } else { "must not be NULL" };
+            let message = format!("column `{name}` {rule}, and {source} gives no value");
+            return Err(Rejection::of_column(RejectionClass::MissingValue, name, message));
+        }
+        Ok(value)
+    }
+
+    /// What the source gives: nothing, a null, or another value.
+    fn given<'v>(&'v self, source: &'v Source, column: &Column) -> Result<Option<Value<'v>>, Rejection> {
+        let value = match source {
+            Source::Member(path, number) => match &self.members {
+                Some(Members::Json(found)) => {
+                    return found[*number].map(|json| convert::json(json, column)).transpose();
+                }
+                Some(Members::Flat(found)) => {
+                    return found[*number].map(|text| convert::text(text, column)).transpose();
+                }
+                None => {
+                    return Err(Rejection::new(
+                        RejectionClass::MissingDocument,
+                        format!(
+                            "it comes from the document's `{path}`, and operation `{}` brings no document: map the \
+                             column from `$key`, or put the document into the entry",
+                            self.event.op
+                        ),
+                    ));
+                }
+            },
+            Source::EntryId => convert::text(&self.entry.id.to_string(), column).map(Value::into_owned),
+            Source::Key => self.key().and_then(|key| convert::text(key, column)),
+            Source::KeyPart(_, place) => self.key_part(*place).and_then(|part| convert::text(part, column)),
+            Source::Op => convert::text(self.event.op.name(), column),
+            Source::Stream => convert::text(self.stream_name, column),
+            Source::Timestamp => convert::epoch_ms(self.entry.id.ms, column),
+            Source::Field(field) => {
+                let Some(value) = self.entry.field(field) else { return Ok(None) };
+                let not_text =
+                    |_| Rejection::new(RejectionClass::WrongType, format!("the field `{field}` is not UTF-8"));
+                std::str::from_utf8(value).map_err(not_text).and_then(|text| convert::text(text, column))
+            }
+            Source::Constant(value) => Ok(value.borrowed()),
+        };
+        value.map(Some)
+    }
+
+    fn key(&self) -> Result<&'a str, Rejection> {
+        let Some(key) = &self.event.key else {
+            return Err(Rejection::new(RejectionClass::MissingKey, "the entry has no key"));
+        };
+        std::str::from_utf8(key).map_err(|_| Rejection::new(RejectionClass::WrongType, "the key is not UTF-8"))
+    }
+
+    fn key_part(&self, place: usize) -> Result<&'a str, Rejection> {
+        let key = self.key()?;
+        let misfit = || {
+            let pattern = self.key_pattern.map(KeyPattern::to_string).unwrap_or_default();
+            let message = format!("the key `{}` is not made up like key_pattern `{pattern}`", shown(key.as_bytes()));
+            Rejection::new(RejectionClass::MissingKey, message)
+        };
+        if self.key_parts.get().is_none() {
+            let parts = self.key_pattern.and_then(|pattern| pattern.parts(key)).ok_or_else(misfit)?;
+            // Nobody else can have set it since.
+            let _ = self.key_parts.set(parts);
+        }
+        self.key_parts.get().and_then(|parts| parts.get(place)).copied().ok_or_else(misfit)
+    }
+}

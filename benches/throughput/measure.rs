@@ -107,16 +107,19 @@ impl Measurement {
     }
 }
 
-/// All tasks of a kind: a round of each, then the next round of each.
+/// All tasks of a section: a round of each, then the next round of each, one database after the other. A database goes on
+/// writing for a while what it was given: the pipeline, which needs every core, is not measured beside another one that does.
 pub async fn measure(place: &Place, tasks: Vec<Task>, rounds: usize) -> Vec<Line> {
     load::clear(&mut place.connection()).await;
     let mut all = Vec::new();
     for task in tasks {
         all.push(Measurement::new(place, task).await);
     }
-    for _ in 0..rounds {
-        for measurement in &mut all {
-            measurement.round(place).await;
+    for of_one_database in all.chunk_by_mut(|one, next| one.task.kind == next.task.kind) {
+        for _ in 0..rounds {
+            for measurement in &mut *of_one_database {
+                measurement.round(place).await;
+            }
         }
     }
     all.into_iter().map(Measurement::line).collect()

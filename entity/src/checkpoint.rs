@@ -16,9 +16,11 @@ pub struct Model {
     /// Number of the lane, from 0.
     #[sea_orm(primary_key, auto_increment = false)]
     pub lane: i32,
-    /// Number of lanes that this row's position was made with. A writer with another number must not move it:
-    /// its lane would hold other keys.
+    /// Number of lanes of the stream: as many rows as there must be.
     pub lanes: i32,
+    /// Drawn anew whenever the stream's rows are made or replaced. A writer that began with other rows must not move
+    /// these, even if it finds the position that it expects.
+    pub generation: i64,
     /// Every entry of this lane up to and including this stream id has been applied.
     pub last_id: String,
     /// Events applied since the beginning.

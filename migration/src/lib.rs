@@ -9,6 +9,7 @@ use sea_orm_migration::sea_orm::DbBackend;
 mod m20261123_000001_create_write_behind_checkpoint;
 mod m20261123_000002_create_write_behind_dead_letter;
 mod m20261123_000003_create_user_actions;
+mod m20261123_000004_add_checkpoint_generation;
 
 /// The bookkeeping tables, which every target database needs.
 pub struct Migrator;
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261123_000001_create_write_behind_checkpoint::Migration),
             Box::new(m20261123_000002_create_write_behind_dead_letter::Migration),
+            Box::new(m20261123_000004_add_checkpoint_generation::Migration),
         ]
     }
 

@@ -239,7 +239,7 @@ async fn commit(
     let mut last_try = false;
     loop {
         task.progress.working();
-        let error = match task.try_once(&mut applier, &batch, before, in_doubt).await {
+        let error = match task.try_once(&mut applier, &batch, in_doubt).await {
             Ok(Try::Applied(Applied { totals, dead })) => {
                 debug_assert!(dead.is_sorted_by_key(|(id, _)| *id), "dead letters are looked up by their ids");
                 let dead = DeadLetters::Known(dead);
@@ -292,7 +292,6 @@ impl Task {
         &self,
         applier: &mut Option<Applier>,
         batch: &MappedBatch,
-        before: Totals,
         in_doubt: bool,
     ) -> Result<Try, ApplyError> {
         let ready = match applier {
@@ -313,7 +312,7 @@ impl Task {
         if in_doubt && let Some(found) = self.settle(batch).await? {
             return Ok(found);
         }
-        match ready.apply(batch, before).await {
+        match ready.apply(batch).await {
             Ok(applied) => Ok(Try::Applied(applied)),
             // A transaction of ours whose answer was lost may have ended only after it was looked for.
             Err(ApplyError::Moved(after)) if in_doubt => self.settle(batch).await?.ok_or(ApplyError::Moved(after)),
@@ -325,8 +324,7 @@ impl Task {
     async fn settle(&self, batch: &MappedBatch) -> Result<Option<Try>, ApplyError> {
         self.progress.working();
         let positions = self.positions().await?;
-        let same_lanes = positions.len() == self.lane.lanes as usize;
-        match positions.get(self.lane.lane as usize).filter(|_| same_lanes) {
+        match self.own(&positions) {
             Some(position) if position.last_id == batch.span.after => Ok(None),
             Some(position) if position.last_id == batch.span.upto => Ok(Some(Try::FoundCommitted(position.totals))),
             _ => Err(ApplyError::Moved(batch.span.after)),
@@ -343,7 +341,13 @@ impl Task {
     /// Whether the checkpoint stands there; `None` while the database does not tell.
     async fn stands_at(&self, left_at: StreamId) -> Option<bool> {
         let positions = self.positions().await.ok()?;
-        Some(positions.get(self.lane.lane as usize).is_some_and(|position| position.last_id == left_at))
+        Some(self.own(&positions).is_some_and(|position| position.last_id == left_at))
+    }
+
+    /// The position of our lane, if the rows still are those that we began with.
+    fn own<'p>(&self, positions: &'p [Position]) -> Option<&'p Position> {
+        let position = positions.get(self.lane.lane as usize);
+        position.filter(|position| position.generation == self.lane.generation)
     }
 
     async fn positions(&self) -> Result<Vec<Position>, SqlError> {

@@ -179,7 +179,6 @@ impl StreamGroup {
             arbiters: Vec::new(),
             progress: Vec::new(),
         };
-        let lanes = prepared.positions.len() as u32;
         // Each writer has a thread, because what it does between two statements the database waits for. Reader and first
         // transformer share one: with a thread each they would take the database's processor from it, where it has to
         // share one with them.
@@ -187,7 +186,7 @@ impl StreamGroup {
             .zip(&prepared.positions)
             .map(|(lane, position)| {
                 let arbiter = group.arbiter();
-                group.writer(arbiter, (lane, lanes), position, &prepared.mapping)
+                group.writer(arbiter, lane, position, &prepared.mapping)
             })
             .collect();
         let threads: Vec<usize> = (0..stream.transformers).map(|_| group.arbiter()).collect();
@@ -248,13 +247,7 @@ impl Builder<'_> {
         self.arbiters.len() - 1
     }
 
-    fn writer(
-        &mut self,
-        arbiter: usize,
-        (lane, lanes): (u32, u32),
-        position: &Position,
-        mapping: &Mapping,
-    ) -> Addr<RdbmsWriter> {
+    fn writer(&mut self, arbiter: usize, lane: u32, position: &Position, mapping: &Mapping) -> Addr<RdbmsWriter> {
         let settings = &self.shared.settings;
         let identity = LaneIdentity {
             pipeline: settings.app.name.clone(),
@@ -262,7 +255,7 @@ impl Builder<'_> {
             stream: self.stream.stream_name.clone(),
             entity: self.stream.entity.clone(),
             lane,
-            lanes,
+            generation: position.generation,
             fields: self.stream.fields.clone(),
         };
         let name = ActorName { actor: format!("RdbmsWriter {lane}"), lane: Some(lane) };

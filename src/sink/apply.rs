@@ -31,8 +31,8 @@ pub struct LaneIdentity {
     pub entity: String,
     /// Number of the lane.
     pub lane: u32,
-    /// Number of lanes of the stream.
-    pub lanes: u32,
+    /// The generation of the checkpoint's rows that the writer began with.
+    pub generation: i64,
     /// Names of the entry's fields.
     pub fields: FieldNames,
 }
@@ -65,8 +65,6 @@ pub struct Applier {
     session: Box<dyn Session>,
     target: Target,
     lane: LaneIdentity,
-    /// Where the lane's totals stand before the transaction.
-    before: Totals,
     plans: Arc<[TablePlan]>,
     /// Longest time of one statement.
     limit: Duration,
@@ -95,7 +93,7 @@ impl Applier {
         progress: Progress,
     ) -> Self {
         let opened = Instant::now();
-        Applier { session, target, lane, before: Totals::default(), plans, limit, progress, opened }
+        Applier { session, target, lane, plans, limit, progress, opened }
     }
 
     /// How old its session is.
@@ -103,7 +101,7 @@ impl Applier {
         self.opened.elapsed()
     }
 
-    /// Applies a batch to a lane whose totals stand at `before`.
+    /// Applies a batch.
     ///
     /// The whole batch is tried as one transaction. If the database refuses the data, the batch is done again with
     /// savepoints and halved until the bad events stand alone; they become dead letters in the same transaction. If
@@ -111,12 +109,11 @@ impl Applier {
     ///
     /// # Errors
     /// After any error the applier must be dropped with its session.
-    pub async fn apply(&mut self, batch: &MappedBatch, before: Totals) -> Result<Applied, ApplyError> {
+    pub async fn apply(&mut self, batch: &MappedBatch) -> Result<Applied, ApplyError> {
         let mut applied = Applied::default();
         let whole = Link { span: batch.span, events: &batch.events, skipped: batch.skipped as u64 };
         let mut todo = vec![whole];
         while let Some(link) = todo.pop() {
-            self.before = before.plus(applied.totals);
             let attempt = match self.at_once(link).await {
                 Err(ApplyError::Sql(error)) if error.is_data() => {
                     self.control("ROLLBACK").await?;
@@ -279,9 +276,8 @@ impl Applier {
             text(&self.lane.pipeline),
             text(&self.lane.stream),
             int(self.lane.lane.into()),
-            int(self.lane.lanes.into()),
             text(&span.after.to_string()),
-            int(self.before.events()),
+            Value::Int(self.lane.generation),
         ];
         self.progress.working();
         let sql = advance_sql(self.session.backend());

@@ -18,6 +18,9 @@ pub struct Position {
     pub last_id: StreamId,
     /// Events since the beginning.
     pub totals: Totals,
+    /// Which rows they are: drawn anew whenever the stream's rows are made or replaced. Within one generation a lane
+    /// only goes forward, so that a position tells all that was applied.
+    pub generation: i64,
 }
 
 /// Events since the beginning.
@@ -83,7 +86,7 @@ pub async fn create(
     lanes: u32,
     start: StreamId,
 ) -> Result<Vec<Position>, SqlError> {
-    let rows = vec![Position { last_id: start, totals: Totals::default() }; lanes as usize];
+    let rows = vec![Position { last_id: start, ..Position::default() }; lanes as usize];
     let transaction = db.begin().await?;
     let inserted = insert(&transaction, (pipeline, stream, owner), &rows).await;
     match inserted {
@@ -107,7 +110,7 @@ pub async fn divide(
     let one_position = before.windows(2).all(|pair| pair[0].last_id == pair[1].last_id);
     let Some(first) = before.first().filter(|_| one_position) else { return Ok(false) };
     // The totals of the stream go on in its first lane.
-    let mut after = vec![Position { last_id: first.last_id, totals: Totals::default() }; lanes as usize];
+    let mut after = vec![Position { last_id: first.last_id, ..Position::default() }; lanes as usize];
     after[0].totals = before.iter().fold(Totals::default(), |sum, position| sum.plus(position.totals));
     replace(db, who, before, &after).await
 }
@@ -159,16 +162,16 @@ impl SupportsLocks for DatabaseTransaction {
     }
 }
 
-/// The statement that moves a lane's position, if and only if it stands where the batch begins, with the totals it had
-/// there: a lane that was moved back and came to the same position again has greater ones.
-/// Arguments: new id, events applied, dead-lettered, skipped, owner, pipeline, stream, lane, lanes, old id, old sum.
+/// The statement that moves a lane's position, if and only if it stands where the batch begins, in rows of the same
+/// generation: a lane that was moved back, or divided anew, may come to the same position again.
+/// Arguments: new id, events applied, dead-lettered, skipped, owner, pipeline, stream, lane, old id, generation.
 pub fn advance_sql(backend: DbBackend) -> Sql {
     let p = |number| placeholder(backend, number);
     format!(
         "UPDATE write_behind_checkpoint SET last_id = {}, applied = applied + {}, dead_lettered = dead_lettered + {}, \
          skipped = skipped + {}, owner = {}, updated_at = CURRENT_TIMESTAMP \
-         WHERE pipeline = {} AND stream = {} AND lane = {} AND lanes = {} AND last_id = {} \
-         AND applied + dead_lettered + skipped = {}",
+         WHERE pipeline = {} AND stream = {} AND lane = {} AND last_id = {} \
+         AND generation = {}",
         p(1),
         p(2),
         p(3),
@@ -178,8 +181,7 @@ pub fn advance_sql(backend: DbBackend) -> Sql {
         p(7),
         p(8),
         p(9),
-        p(10),
-        p(11)
+        p(10)
     )
     .into()
 }
@@ -214,9 +216,15 @@ fn positions(rows: &[Model]) -> Result<Vec<Position>, SqlError> {
                 dead_lettered: total(row.dead_lettered),
                 skipped: total(row.skipped),
             };
-            Ok(Position { last_id, totals })
+            Ok(Position { last_id, totals, generation: row.generation })
         })
         .collect()
+}
+
+/// A number that no rows had before: at random, so that rows which were deleted by hand count too.
+fn new_generation() -> i64 {
+    const HALF: u32 = 64;
+    ((uuid::Uuid::new_v4().as_u128() >> HALF) as u64 >> 1) as i64
 }
 
 async fn insert(
@@ -224,11 +232,13 @@ async fn insert(
     (pipeline, stream, owner): (&str, &str, &str),
     positions: &[Position],
 ) -> Result<(), DbErr> {
+    let generation = new_generation();
     let rows = positions.iter().enumerate().map(|(lane, position)| ActiveModel {
         pipeline: Set(pipeline.to_owned()),
         stream: Set(stream.to_owned()),
         lane: Set(lane as i32),
         lanes: Set(positions.len() as i32),
+        generation: Set(generation),
         last_id: Set(position.last_id.to_string()),
         applied: Set(position.totals.applied as i64),
         dead_lettered: Set(position.totals.dead_lettered as i64),

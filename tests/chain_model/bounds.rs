@@ -82,8 +82,6 @@ pub enum Mutation {
     None,
     /// The checkpoint is moved wherever it stands.
     NoCompare,
-    /// The checkpoint is moved whatever the number of lanes that it was made with.
-    LanesNotCompared,
     /// The rows are committed, then the checkpoint.
     RowsBeforeCheckpoint,
     /// The checkpoint is committed, then the rows.
@@ -102,8 +100,8 @@ pub enum Mutation {
     NotFollowedBack,
     /// The stream's newest id is read before the checkpoint.
     NewestBeforeCheckpoint,
-    /// The checkpoint is moved wherever its totals stand: that it went back and came to the same place is not seen.
-    TotalsNotCompared,
+    /// The checkpoint is moved in whatever rows: that it went back and came to the same place is not seen.
+    GenerationNotCompared,
     /// A newest id seen by an earlier generation counts even if another process has gone on since.
     OldNewestCounts,
 }

@@ -10,8 +10,8 @@ pub struct Rows {
     pub lanes: u8,
     /// `last_id` of each.
     pub last: [Id; LANES_MAX],
-    /// The total of each: entries applied since the beginning.
-    pub totals: [u8; LANES_MAX],
+    /// Which rows they are: another number whenever they are replaced.
+    pub generation: u8,
 }
 
 impl Rows {
@@ -84,7 +84,6 @@ impl Committed {
     /// Moves a lane on by a batch, in the checkpoint only.
     pub fn move_checkpoint(&mut self, lane: usize, batch: Batch) {
         self.rows.last[lane] = batch.upto;
-        self.rows.totals[lane] += batch.entries.count_ones() as u8;
     }
 
     /// Writes the rows of a batch, in the table only.

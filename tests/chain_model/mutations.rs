@@ -10,15 +10,15 @@ fn the_checkpoint_must_be_compared() {
 }
 
 #[test]
-fn the_number_of_lanes_must_be_compared() {
+fn the_generation_must_be_compared_where_lanes_are_divided() {
     let faults = Faults { lane_changes: 1, ..Faults::default() };
-    breaks(Mutation::LanesNotCompared, bounds(2, 2, faults), NOT_LOST);
+    breaks(Mutation::GenerationNotCompared, bounds(2, 2, faults), NOT_LOST);
 }
 
 #[test]
-fn the_totals_must_be_compared() {
+fn the_generation_must_be_compared_where_a_stream_goes_back() {
     let faults = Faults { lost_tails: 1, ..Faults::default() };
-    breaks(Mutation::TotalsNotCompared, bounds(2, 1, faults), ONCE);
+    breaks(Mutation::GenerationNotCompared, bounds(2, 1, faults), ONCE);
 }
 
 #[test]

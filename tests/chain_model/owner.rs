@@ -28,6 +28,8 @@ pub struct Owner {
     pub draining: bool,
     /// The lanes of its present generation.
     pub lanes: u8,
+    /// That of the checkpoint's rows with which it began.
+    pub generation: u8,
     /// The writers, one a lane.
     pub writers: [Writer; LANES_MAX],
 }
@@ -69,8 +71,6 @@ pub struct Writer {
     pub handed_out: Id,
     /// The last batch that has come ends here.
     pub reached: Id,
-    /// The total of its lane, as far as it knows: entries applied since the beginning.
-    pub total: u8,
     /// What has come and waits.
     pub queue: [Batch; QUEUE_MAX],
     /// What is being written.
@@ -110,6 +110,7 @@ impl Owner {
             align_at: 0,
             draining: false,
             lanes: 0,
+            generation: 0,
             writers: [Writer::default(); LANES_MAX],
         }
     }
@@ -117,10 +118,10 @@ impl Owner {
     /// The present generation begins to work from the checkpoint that was loaded.
     pub fn run(&mut self, align: bool) {
         let rows = self.rows;
-        *self = Owner { stage: Stage::Running, lanes: rows.lanes, ..Owner::down(self.wants) };
+        let (lanes, generation) = (rows.lanes, rows.generation);
+        *self = Owner { stage: Stage::Running, lanes, generation, ..Owner::down(self.wants) };
         for (lane, position) in rows.positions().iter().enumerate() {
-            let total = rows.totals[lane];
-            self.writers[lane] = Writer { handed_out: *position, reached: *position, total, ..Writer::default() };
+            self.writers[lane] = Writer { handed_out: *position, reached: *position, ..Writer::default() };
         }
         self.scanned = rows.positions().iter().copied().min().unwrap_or_default();
         self.align_at = if align { rows.furthest() } else { 0 };

@@ -81,7 +81,6 @@ impl Chain {
         let (before, lanes) = (owner.rows, owner.wants as usize);
         let mut after = Rows { lanes: owner.wants, ..Rows::default() };
         after.last[..lanes].fill(before.last[0]);
-        after.totals[0] = before.totals[0] + before.totals[1];
         if self.replace(state, number, after) {
             self.came_through(Situation::Divided);
             state.owners[number].stage = Stage::Divided;
@@ -93,16 +92,25 @@ impl Chain {
 
     /// Replaces the checkpoint's rows in one transaction, if they still are what this process has loaded.
     fn replace(&self, state: &mut State, number: usize, after: Rows) -> bool {
+        let generation = state.new_generation();
         let rows = &mut state.database.now.rows;
         if *rows != state.owners[number].rows && !self.broken(Mutation::ReplacedUnseen) {
             return false;
         }
-        *rows = after;
+        *rows = Rows { generation, ..after };
         true
     }
 }
 
 impl State {
+    /// One that nobody knows. It is the least, so that there are few of them.
+    fn new_generation(&self) -> u8 {
+        let of_owners = self.owners.iter().flat_map(|owner| [owner.generation, owner.rows.generation]);
+        let of_database = [self.database.now, self.database.backup].map(|committed| committed.rows.generation);
+        let known: Vec<u8> = of_owners.chain(of_database).collect();
+        (0..=u8::MAX).find(|generation| !known.contains(generation)).unwrap_or_else(|| panic!("all are known"))
+    }
+
     /// Ends a generation, wherever it is. What its transactions come to, the server knows: a `COMMIT` may be on its way.
     pub fn end_generation(&mut self, number: usize) {
         let owner = &mut self.owners[number];

@@ -3,7 +3,7 @@
 use crate::bounds::Mutation;
 use crate::database::{Batch, Lock};
 use crate::model::{Chain, State};
-use crate::owner::{Stage, Step};
+use crate::owner::Step;
 use crate::situations::Situation;
 
 impl Chain {
@@ -33,11 +33,10 @@ impl Chain {
         let writer = &mut owner.writers[lane];
         let rows = &state.database.now.rows;
         let blind = self.broken(Mutation::DoubtWritesAgain) && writer.step == Step::Again;
-        let same_lanes = rows.lanes == owner.lanes || self.broken(Mutation::LanesNotCompared);
-        let same_total = rows.totals[lane] == writer.total || self.broken(Mutation::TotalsNotCompared);
-        let same_position = rows.last[lane] == writer.batch.after && same_total;
+        let same_generation = rows.generation == owner.generation || self.broken(Mutation::GenerationNotCompared);
+        let same_position = rows.last[lane] == writer.batch.after && same_generation;
         let compared = same_position || blind || self.broken(Mutation::NoCompare);
-        let matches = lane < rows.lanes as usize && same_lanes && compared;
+        let matches = lane < rows.lanes as usize && compared;
         if matches {
             writer.step = Step::Open;
             state.database.locks[lane] = Lock::Of(number as u8);
@@ -74,7 +73,8 @@ impl Chain {
         let owner = &mut state.owners[number];
         let writer = &mut owner.writers[lane];
         let rows = &state.database.now.rows;
-        let position = (rows.lanes == owner.lanes).then_some(rows.last[lane]);
+        let same_generation = rows.generation == owner.generation || self.broken(Mutation::GenerationNotCompared);
+        let position = same_generation.then_some(rows.last[lane]);
         let first_look = writer.step == Step::InDoubt;
         if first_look && self.broken(Mutation::DoubtTakenForDone) {
             self.written(state, number, lane);
@@ -84,11 +84,7 @@ impl Chain {
         } else if position == Some(writer.batch.upto) {
             let late = Situation::FoundCommittedAtLast;
             self.came_through(if first_look { Situation::FoundCommitted } else { late });
-            let total = rows.totals[lane];
             self.written(state, number, lane);
-            if state.owners[number].stage == Stage::Running {
-                state.owners[number].writers[lane].total = total;
-            }
         } else {
             self.came_through(Situation::FoundElsewhere);
             state.end_generation(number);
@@ -98,7 +94,6 @@ impl Chain {
     /// The writer knows that its batch is committed.
     fn written(&self, state: &mut State, number: usize, lane: usize) {
         let writer = &mut state.owners[number].writers[lane];
-        writer.total += writer.batch.entries.count_ones() as u8;
         (writer.step, writer.batch) = (Step::Idle, Batch::NONE);
         self.end_when_drained(state, number);
     }

@@ -82,7 +82,7 @@ impl Lane {
     async fn new(database: &TestDatabase) -> Lane {
         let target = target(database).await;
         Migrator::up(target.db(), None).await.unwrap();
-        checkpoint::create(target.db(), (PIPELINE, "s", "o"), 1, StreamId::ZERO).await.unwrap();
+        let positions = checkpoint::create(target.db(), (PIPELINE, "s", "o"), 1, StreamId::ZERO).await.unwrap();
         let plan = plan(&target, "t").await;
         let fields = ["key", "op", "payload", "timestamp", "ack"].map(str::to_owned);
         let [key, op, payload, timestamp, ack] = fields;
@@ -92,7 +92,7 @@ impl Lane {
             stream: "s".into(),
             entity: "t".into(),
             lane: 0,
-            lanes: 1,
+            generation: positions[0].generation,
             fields: FieldNames { key, op, payload, timestamp, ack },
         };
         let session = target.open_session(std::slice::from_ref(&plan)).await.unwrap();
@@ -111,7 +111,7 @@ impl Lane {
         let events = events.collect::<Vec<_>>();
         let span = Span { after, upto: StreamId { ms: self.next - 1, seq: 0 } };
         let batch = MappedBatch { span, events, skipped: 0, credits: 0 };
-        let Applied { totals, dead } = self.applier.apply(&batch, self.totals).await.unwrap();
+        let Applied { totals, dead } = self.applier.apply(&batch).await.unwrap();
         self.totals = self.totals.plus(totals);
         dead.iter().map(|(id, _)| id.ms).collect()
     }

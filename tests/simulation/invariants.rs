@@ -17,7 +17,8 @@ use crate::world::stream::{Nature, Stream, key_text};
 /// A transaction was committed: `before` became `after`.
 pub fn committed(before: &State, open: &Open, after: &State, stream: &Stream) {
     let Some(held) = &open.held else { panic!("a commit that moves no checkpoint") };
-    let Held { lane, lanes, span, totals, .. } = *held;
+    let Held { lane, span, totals, .. } = *held;
+    let lanes = before.checkpoint.len();
     assert_eq!(before.checkpoint[lane].last_id, span.after, "lane {lane}: the checkpoint moved from elsewhere");
     assert!(span.after <= span.upto, "lane {lane}: the checkpoint goes back: {span}");
     let is_mine =

@@ -4,8 +4,11 @@ use super::{CONFIGURATION, WRONG_ARGUMENTS, assert_parts, pipeline, redis_yaml_a
 use crate::support::database::{Kind, TestDatabase};
 use crate::support::{folder, port};
 
-const BOOKKEEPING: [&str; 2] =
-    ["m20261123_000001_create_write_behind_checkpoint", "m20261123_000002_create_write_behind_dead_letter"];
+const BOOKKEEPING: [&str; 3] = [
+    "m20261123_000001_create_write_behind_checkpoint",
+    "m20261123_000002_create_write_behind_dead_letter",
+    "m20261123_000004_add_checkpoint_generation",
+];
 const EXAMPLE: &str = "m20261123_000003_create_user_actions";
 
 fn lines(state: &str, names: &[&str]) -> String {
@@ -43,8 +46,9 @@ async fn up_status_and_down() {
         assert_parts(&refused.stderr, &["with 1 checkpoints", "start_id", "with 0 dead letters", "--yes is needed"]);
         assert_eq!((database.count("write_behind_checkpoint").await, refused.stdout.as_str()), (1, ""));
 
-        let [first, second] = BOOKKEEPING;
-        let reverted = lines("reverted", &[second, first]);
+        let mut reversed = BOOKKEEPING;
+        reversed.reverse();
+        let reverted = lines("reverted", &reversed);
         assert_eq!(succeeding(&config, &["migrate", "down", "--yes"]).await, reverted, "{kind:?}");
         assert_eq!(status().await, lines("pending", &BOOKKEEPING));
         assert_parts(&succeeding(&config, &["migrate", "down", "--yes"]).await, &["nothing to do"]);
@@ -62,6 +66,29 @@ async fn up_status_and_down() {
         };
         assert!(database.rows(tables).await.is_empty(), "{:?}", database.rows(tables).await);
         assert_eq!(succeeding(&config, &["migrate", "up"]).await, lines("applied", &BOOKKEEPING), "once more");
+    }
+}
+
+/// A table from before the column: its rows are kept.
+#[tokio::test]
+async fn a_checkpoint_without_a_generation_gets_one() {
+    for kind in Kind::ALL {
+        let database = TestDatabase::new(kind).await;
+        let config = config(&database);
+        let all = lines("applied", &BOOKKEEPING);
+        assert_eq!(succeeding(&config, &["migrate", "up"]).await, all);
+        database
+            .execute(
+                "ALTER TABLE write_behind_checkpoint DROP COLUMN generation; \
+                 DELETE FROM write_behind_migrations WHERE version LIKE '%generation'; \
+                 INSERT INTO write_behind_checkpoint (pipeline, stream, lane, lanes, last_id, owner, updated_at) \
+                 VALUES ('p', 's', 0, 1, '5-0', 'o', CURRENT_TIMESTAMP)",
+            )
+            .await;
+        let [_, _, added] = BOOKKEEPING;
+        assert_eq!(succeeding(&config, &["migrate", "up"]).await, lines("applied", &[added]), "{kind:?}");
+        let rows = database.rows("SELECT last_id, generation FROM write_behind_checkpoint").await;
+        assert_eq!(rows, [[Some("5-0".to_owned()), Some("0".to_owned())]], "{kind:?}");
     }
 }
 

@@ -189,7 +189,7 @@ impl Process {
 impl Generation {
     fn new(Prepared { positions, align }: Prepared, settings: &Settings) -> Self {
         let ids: Vec<StreamId> = positions.iter().map(|position| position.last_id).collect();
-        let writer = |(lane, position): (usize, &Position)| Writer::new((lane, ids.len()), position, settings);
+        let writer = |(lane, position): (usize, &Position)| Writer::new(lane, position, settings);
         Generation {
             writers: positions.iter().enumerate().map(writer).collect(),
             transformers: (0..settings.transformers).map(|_| Transformer::default()).collect(),

@@ -58,7 +58,7 @@ impl Preparing {
             }
             Preparing::FollowBack(positions, newest) => {
                 let back =
-                    |position: &Position| Position { last_id: position.last_id.min(*newest), totals: position.totals };
+                    |position: &Position| Position { last_id: position.last_id.min(*newest), ..position.clone() };
                 let after = positions.iter().map(back).collect();
                 if let Some(replaced) = database.replace(positions, after) {
                     *self = Preparing::Divide(database.state.checkpoint.clone());
@@ -76,7 +76,7 @@ impl Preparing {
                 if !one_position {
                     return Ok(Some(Prepared { positions, align: true }));
                 }
-                let first = Position { last_id: positions[0].last_id, totals: Totals::default() };
+                let first = Position { last_id: positions[0].last_id, ..Position::default() };
                 let mut after = vec![first; settings.lanes];
                 after[0].totals = Totals::sum(&positions.iter().map(|position| position.totals).collect::<Vec<_>>());
                 match database.replace(&positions, after) {

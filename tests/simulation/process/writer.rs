@@ -21,9 +21,8 @@ use crate::world::stream::number;
 pub struct Writer {
     pub mailbox: VecDeque<MappedBatch>,
     lane: usize,
-    lanes: usize,
-    /// The lane's totals before the work at hand.
-    totals: Totals,
+    /// Of the checkpoint's rows that it began with.
+    generation: i64,
     pending: PendingBatches,
     work: Option<Work>,
     /// Credits of all batches it has taken and not committed.
@@ -35,8 +34,6 @@ pub struct Writer {
 /// A batch that is being committed.
 struct Work {
     batch: MappedBatch,
-    /// What of it is committed.
-    committed: Totals,
     /// What is left of it, the next part last.
     todo: Vec<Link>,
     phase: Phase,
@@ -92,12 +89,11 @@ impl From<ExitReason> for Failure {
 }
 
 impl Writer {
-    pub fn new((lane, lanes): (usize, usize), position: &Position, settings: &Settings) -> Self {
+    pub fn new(lane: usize, position: &Position, settings: &Settings) -> Self {
         Writer {
             mailbox: VecDeque::new(),
             lane,
-            lanes,
-            totals: position.totals,
+            generation: position.generation,
             pending: PendingBatches::new(position.last_id, settings.transaction_events_max),
             work: None,
             credits: 0,
@@ -134,7 +130,6 @@ impl Writer {
             }
             Ok(Progress::Done) => {
                 work.drop_connection(world);
-                self.totals = self.totals.plus(work.committed);
                 let MappedBatch { span, credits, .. } = work.batch;
                 self.credits -= credits;
                 self.take_next();
@@ -178,7 +173,6 @@ impl Writer {
         self.work = self.pending.take().map(|batch| Work {
             todo: vec![Link { span: batch.span, events: 0..batch.events.len(), skipped: batch.skipped as u64 }],
             batch,
-            committed: Totals::default(),
             phase: Phase::Begin(How::AtOnce),
             transaction: None,
             in_doubt: false,
@@ -205,7 +199,7 @@ impl Writer {
                     How::WithSavepoints => Totals::default(),
                     How::AllDead => link.totals(link.events.len()),
                 };
-                match world.database.advance(transaction, self.held(work, link.span, totals)) {
+                match world.database.advance(transaction, self.held(link.span, totals)) {
                     Advanced::Waits => return Ok(Progress::Waits),
                     Advanced::Done => work.phase = Phase::Write(how),
                     // A transaction of ours whose answer was lost may have ended only after it was looked for.
@@ -230,10 +224,7 @@ impl Writer {
                 let transaction = work.transaction.take().expect("a transaction to commit");
                 work.todo.pop();
                 match world.database.commit(transaction, &world.stream) {
-                    Ok(totals) => {
-                        work.committed = work.committed.plus(totals);
-                        work.phase = Phase::Begin(How::AtOnce);
-                    }
+                    Ok(()) => work.phase = Phase::Begin(How::AtOnce),
                     Err(database::Refused) if how == How::AtOnce => {
                         work.todo.push(link);
                         work.phase = Phase::Begin(How::WithSavepoints);
@@ -257,19 +248,16 @@ impl Writer {
         Ok(Progress::Step)
     }
 
-    fn held(&self, work: &Work, span: Span, totals: Totals) -> Held {
-        let before = self.totals.plus(work.committed);
-        Held { lane: self.lane, lanes: self.lanes, before, span, totals }
+    fn held(&self, span: Span, totals: Totals) -> Held {
+        Held { lane: self.lane, generation: self.generation, span, totals }
     }
 
     /// Whether the checkpoint says that an earlier try was committed.
     fn settle(&self, work: &mut Work, world: &mut World) -> Result<bool, ExitReason> {
         let positions = &world.database.state.checkpoint;
-        let same_lanes = positions.len() == self.lanes;
-        match positions.get(self.lane).filter(|_| same_lanes) {
+        match positions.get(self.lane).filter(|position| position.generation == self.generation) {
             Some(position) if position.last_id == work.batch.span.after => Ok(false),
             Some(position) if position.last_id == work.batch.span.upto => {
-                work.committed = position.totals.since(self.totals);
                 world.count("found committed");
                 Ok(true)
             }
@@ -334,7 +322,7 @@ impl Writer {
         let totals = link.totals(dead.len());
         world.database.note(transaction, numbers(events, applied), numbers(events, dead.iter().copied()));
         let at_end = Span { after: link.span.upto, upto: link.span.upto };
-        let advanced = world.database.advance(transaction, self.held(work, at_end, totals));
+        let advanced = world.database.advance(transaction, self.held(at_end, totals));
         assert_eq!(advanced, Advanced::Done, "the row is held");
         work.phase = Phase::Commit(How::WithSavepoints);
     }

@@ -49,9 +49,8 @@ pub struct Open {
 #[derive(Clone, Debug)]
 pub struct Held {
     pub lane: usize,
-    pub lanes: usize,
-    /// What the lane's totals are taken to be before.
-    pub before: Totals,
+    /// The generation of the checkpoint's rows that the writer began with.
+    pub generation: i64,
     pub span: Span,
     pub totals: Totals,
 }
@@ -85,6 +84,8 @@ pub struct Database {
     backups: Vec<State>,
     open: BTreeMap<Transaction, Open>,
     begun: Transaction,
+    /// How often the checkpoint's rows were made or replaced.
+    generations: i64,
 }
 
 impl Database {
@@ -107,7 +108,7 @@ impl Database {
         self.open.get_mut(&transaction).expect("an open transaction")
     }
 
-    /// Moves the checkpoint of a lane, if it stands where the span begins, with the same totals and number of lanes.
+    /// Moves the checkpoint of a lane, if it stands where the span begins, in rows of the same generation.
     pub fn advance(&mut self, transaction: Transaction, to: Held) -> Advanced {
         let other = |(number, open): (&Transaction, &Open)| {
             *number != transaction && open.held.as_ref().is_some_and(|held| held.lane == to.lane)
@@ -115,17 +116,18 @@ impl Database {
         if self.open.iter().any(other) {
             return Advanced::Waits;
         }
-        let stands = self.state.checkpoint.get(to.lane).is_some_and(|position| {
-            position.last_id == to.span.after && position.totals.events() == to.before.events()
-        });
-        let same_lanes = self.state.checkpoint.len() == to.lanes;
+        let stands = self
+            .state
+            .checkpoint
+            .get(to.lane)
+            .is_some_and(|position| position.last_id == to.span.after && position.generation == to.generation);
         let open = self.open.get_mut(&transaction).expect("an open transaction");
         match &mut open.held {
             Some(held) if held.lane == to.lane && held.span.upto == to.span.after => {
                 held.span.upto = to.span.upto;
                 held.totals = held.totals.plus(to.totals);
             }
-            None if same_lanes && stands => open.held = Some(to),
+            None if stands => open.held = Some(to),
             _ => return Advanced::Moved,
         }
         Advanced::Done
@@ -168,7 +170,7 @@ impl Database {
         self.open.remove(&transaction);
     }
 
-    pub fn commit(&mut self, transaction: Transaction, stream: &Stream) -> Result<Totals, Refused> {
+    pub fn commit(&mut self, transaction: Transaction, stream: &Stream) -> Result<(), Refused> {
         let open = self.open.remove(&transaction).expect("an open transaction");
         if open.writes.iter().any(|(_, row)| is_bad_at_commit(row)) {
             return Err(Refused);
@@ -186,7 +188,7 @@ impl Database {
         let outcomes = open.applied.iter().map(|n| (*n, Outcome::Applied));
         state.outcomes.extend(outcomes.chain(open.dead.iter().map(|n| (*n, Outcome::DeadLetter))));
         invariants::committed(&before, &open, &self.state, stream);
-        Ok(open.held.map(|held| held.totals).unwrap_or_default())
+        Ok(())
     }
 
     /// The connection of a transaction is gone. The server hears of it later, perhaps after a `COMMIT` that was sent.
@@ -220,7 +222,7 @@ impl Database {
         }
         let same = self.state.checkpoint == before;
         if same {
-            self.state.checkpoint = after;
+            self.put(after);
         }
         Some(same)
     }
@@ -228,8 +230,15 @@ impl Database {
     /// Begins a stream, unless somebody was quicker.
     pub fn create(&mut self, lanes: usize) {
         if self.state.checkpoint.is_empty() {
-            self.state.checkpoint = vec![Position::default(); lanes];
+            self.put(vec![Position::default(); lanes]);
         }
+    }
+
+    /// Puts rows into the checkpoint that are of a generation of their own.
+    fn put(&mut self, rows: Vec<Position>) {
+        self.generations += 1;
+        let generation = self.generations;
+        self.state.checkpoint = rows.into_iter().map(|position| Position { generation, ..position }).collect();
     }
 
     pub fn back_up(&mut self) {

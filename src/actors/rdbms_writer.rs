@@ -383,6 +383,10 @@ impl Handler<LaneBatch> for RdbmsWriter {
     type Result = ();
 
     fn handle(&mut self, LaneBatch(batch): LaneBatch, context: &mut Context<Self>) {
+        if !self.busy {
+            // Else the commit says itself how it goes on.
+            self.task.progress.working();
+        }
         fail_point!("rdbms_writer::lane_batch");
         match self.pending.push(batch) {
             Ok(()) => self.commit_next(context),

@@ -128,8 +128,20 @@ impl StreamReader {
 
     fn read_done(&mut self, outcome: Result<Read, RedisFailure>, context: &mut Context<Self>) {
         self.reading = false;
-        self.progress.idle();
+        self.progress.working();
         fail_point!("stream_reader::read_done");
+        self.take(outcome, context);
+        self.rest();
+    }
+
+    /// Has nothing more to do until something comes, unless a read is under way.
+    fn rest(&self) {
+        if !self.reading {
+            self.progress.idle();
+        }
+    }
+
+    fn take(&mut self, outcome: Result<Read, RedisFailure>, context: &mut Context<Self>) {
         let Read { connection, mut entries, state } = match outcome {
             Ok(read) => read,
             // A drain needs no more reads: what is handed out goes on being committed.
@@ -286,6 +298,7 @@ impl Handler<Committed> for StreamReader {
     type Result = ();
 
     fn handle(&mut self, Committed { lane, upto, credits, events }: Committed, context: &mut Context<Self>) {
+        self.progress.working();
         fail_point!("stream_reader::committed");
         debug_assert!(upto <= self.handed_out[lane as usize], "committed what was not handed out");
         debug_assert!(upto > self.committed[lane as usize], "committed twice");
@@ -294,6 +307,7 @@ impl Handler<Committed> for StreamReader {
         self.credits.give_back(credits);
         self.end_when_drained(context);
         self.read(context);
+        self.rest();
     }
 }
 

@@ -160,7 +160,7 @@ fn unknown_keys_get_the_nearest_name_or_all_names() {
         }),
         (
             "redis.host: x",
-            "redis.host: is not a setting: here are app, log, metrics, producer, rdbms, redis, stream_defaults, streams, supervisor (from my.yaml)",
+            "redis.host: is not a setting: here are app, column_defaults, log, metrics, producer, rdbms, redis, stream_defaults, streams, supervisor, table_defaults (from my.yaml)",
         ),
     ] {
         assert_problems(text, &[], &[expected]);
@@ -428,8 +428,8 @@ fn what_is_wrong_with_tables_and_columns_is_said_with_its_place() {
         }),
         ("streams: {a: {tables: {t: {}}}}", "streams.a.tables.t.columns: must name at least one column"),
         ("streams: {a: {columns: {i: {form: x}}}}", {
-            "streams.a.columns.i.form: is not a setting: did you mean `streams.a.columns.i.from`? (from my.yaml)\n\
-             streams.a.columns.i: needs one of `from` and `value`"
+            "streams.a.columns.i: needs one of `from` and `value`\n\
+             streams.a.columns.i.form: is not a setting: did you mean `streams.a.columns.i.from`? (from my.yaml)"
         }),
         ("streams: {a: {columns: {i: {from: x, value: 1}}}}", {
             "streams.a.columns.i: can have only one of `from` and `value`"

@@ -10,7 +10,9 @@ use crate::table::{Column, ColumnKind, Table, TableName};
 const COLUMNS: &str = "
     SELECT CAST(c.COLUMN_NAME AS CHAR) AS name, CAST(c.DATA_TYPE AS CHAR) AS data_type,
            CAST(c.COLUMN_TYPE AS CHAR) AS sql_type, CAST(c.IS_NULLABLE AS CHAR) AS nullable,
-           c.COLUMN_DEFAULT IS NOT NULL AS has_default, CAST(c.EXTRA AS CHAR) AS extra,
+           -- MariaDB says NULL where there is none.
+           c.COLUMN_DEFAULT IS NOT NULL AND NOT (c.IS_NULLABLE = 'YES' AND c.COLUMN_DEFAULT = 'NULL') AS has_default,
+           CAST(c.EXTRA AS CHAR) AS extra,
            CAST(c.CHARACTER_MAXIMUM_LENGTH AS SIGNED) AS chars, CAST(c.NUMERIC_PRECISION AS SIGNED) AS digits,
            CAST(c.NUMERIC_SCALE AS SIGNED) AS scale, CAST(c.DATETIME_PRECISION AS SIGNED) AS fraction,
            CAST(c.COLLATION_NAME AS CHAR) AS collation

@@ -14,7 +14,7 @@ async fn a_column_comes_from_the_document_the_entry_the_key_or_the_settings() {
       id: $key.id
       tenant: $key.tenant
       source: $field.origin
-      tag: {from: tags[0], default: none}
+      tag: {from: "tags[0]", default: none}
       size: {from: size, default: 7}
       kind: {value: plain}
 "#;

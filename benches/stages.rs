@@ -17,6 +17,7 @@ use sea_orm::DbBackend;
 use sea_orm::sqlx::mysql::MySqlArguments;
 use write_behind::decode::{Decoded, Located, decode};
 use write_behind::event::{Document, Entry};
+use write_behind::expression::{Expression, Input, Variable};
 use write_behind::mapping::{Change, Mapped, Mapping, Step, fold};
 use write_behind::row::{Row, RowWriter};
 use write_behind::settings::{
@@ -58,6 +59,11 @@ fn main() {
     encode_mysql(&mut group, &flat);
     encode_sqlite(&mut group, &flat);
 
+    group.finish();
+
+    let mut group = criterion.benchmark_group("expression");
+    group.throughput(Throughput::Elements(EVENTS));
+    expressions(&mut group, &flat);
     group.finish();
     criterion.final_summary();
 }
@@ -126,6 +132,35 @@ impl Batch {
         let steps = fold(&self.changes, std::slice::from_ref(&self.plan));
         assert_eq!(steps.iter().map(|step| step.rows.len() as u64).sum::<u64>(), rows);
         steps
+    }
+}
+
+/// What reading a document, a filter and a computed column cost.
+fn expressions(group: &mut BenchmarkGroup<'_, WallTime>, batch: &Batch) {
+    let documents: Vec<&str> = batch.events.iter().map(|(_, document)| text(document)).collect();
+    let inputs: Vec<Input> = documents.iter().map(|text| Input::read(text).expect("JSON")).collect();
+    let compile = |text| Expression::compile(text, &["$op"]).expect("an expression");
+    let filter = compile(r#".action != "nothing" and $op != "delete""#);
+    let column = compile(r#"(.user_id | ascii_downcase) + ":" + .action"#);
+    let variables = [("$op", Variable::Text("insert"))];
+    group.bench_function("read", |bencher| {
+        bencher.iter(|| documents.iter().for_each(|text| drop(black_box(Input::read(text).expect("JSON")))));
+    });
+    group.bench_function("filter", |bencher| {
+        bencher.iter(|| inputs.iter().for_each(|input| assert!(filter.holds(input, &variables).expect("an answer"))));
+    });
+    group.bench_function("column", |bencher| {
+        bencher.iter(|| {
+            let values = inputs.iter().map(|input| column.evaluate(input, &variables).expect("an answer"));
+            values.for_each(|value| assert!(value.is_some()));
+        });
+    });
+}
+
+fn text(document: &Document) -> &str {
+    match document {
+        Document::Json(text) => str::from_utf8(text).expect("UTF-8"),
+        document => panic!("the document is {document:?}"),
     }
 }
 

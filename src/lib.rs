@@ -7,6 +7,7 @@ pub mod credits;
 pub mod decode;
 pub mod error;
 pub mod event;
+pub mod expression;
 pub mod fields;
 pub mod lane;
 pub mod logging;

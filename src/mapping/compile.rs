@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::context::VARIABLES;
 use super::key_pattern::KeyPattern;
 use super::members::Paths;
 use super::path::Path;
 use super::source::Source;
 use super::{MappedColumn, Mapping, TableMapping, convert};
+use crate::expression::Expression;
 use crate::row::Value;
 use crate::settings::{ColumnSettings, ColumnSource, OnNull, RdbmsKind, StreamSettings, TableSettings, WriteMode};
 use crate::table::{Column, Table};
@@ -23,6 +25,15 @@ impl Mapping {
             problems.push(format!("streams.{}.key_pattern: {problem}", stream.entity));
             None
         });
+        let mut of_stream = |key: &str, text: &Option<String>| {
+            let compiled = text.as_deref().map(expression).transpose();
+            compiled.unwrap_or_else(|problem| {
+                problems.push(format!("streams.{}.{key}: {problem}", stream.entity));
+                None
+            })
+        };
+        let filter = of_stream("filter", &stream.filter);
+        let reshape = of_stream("reshape", &stream.reshape);
         let mut compiler = Compiler { stream, rdbms, key_pattern, paths: Paths::default(), problems };
         let pairs = stream.tables.iter().zip(tables);
         let mut tables: Vec<TableMapping> = pairs.map(|(settings, table)| compiler.table(settings, table)).collect();
@@ -35,6 +46,8 @@ impl Mapping {
             tables,
             paths,
             key_pattern,
+            filter,
+            reshape,
             write_behind: stream.write_behind,
             on_missing: stream.on_missing,
             stream_name: stream.stream_name.clone(),
@@ -115,11 +128,18 @@ impl Compiler<'_> {
         let source = match &settings.source {
             ColumnSource::From(from) => Source::parse(from, self.key_pattern.as_ref(), &mut self.paths)?,
             ColumnSource::Constant(json) => Source::Constant(constant("value", json, column)?),
+            ColumnSource::Expression(text) => {
+                Source::Expression(expression(text).map_err(|why| format!("`expr`: {why}"))?)
+            }
         };
         let default = settings.default.as_ref().map(|json| constant("default", json, column)).transpose()?;
         let ColumnSettings { required, on_null, .. } = *settings;
         Ok(MappedColumn { default, required, on_null, ..plain(column, source) })
     }
+}
+
+fn expression(text: &str) -> Result<Expression, String> {
+    Expression::compile(text, &VARIABLES).map_err(|problem| problem.to_string())
 }
 
 /// A column with nothing but a source.

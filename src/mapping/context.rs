@@ -10,18 +10,38 @@ use super::source::Source;
 use super::table_mapping::MappedColumn;
 use crate::decode::{Decoded, shown};
 use crate::event::{Document, Entry, Rejection, RejectionClass};
+use crate::expression::{Expression, ExpressionFault, Input, Variable};
 use crate::row::Value;
 use crate::settings::OnNull;
 use crate::table::Column;
+
+/// The variables of expressions.
+pub const VARIABLES: [&str; 6] = ["$id", "$key", "$op", "$parts", "$stream", "$timestamp"];
+
+/// What an event is beside its document.
+#[derive(Clone, Copy)]
+pub struct Origin<'a> {
+    /// The entry.
+    pub entry: &'a Entry,
+    /// The entry, understood.
+    pub event: &'a Decoded,
+    /// The stream's key in Redis.
+    pub stream_name: &'a str,
+    /// How keys are made up.
+    pub key_pattern: Option<&'a KeyPattern>,
+}
 
 /// All that a column's value can come from.
 pub struct Context<'a> {
     entry: &'a Entry,
     event: &'a Decoded,
+    document: &'a Document,
     members: Option<Members<'a>>,
     stream_name: &'a str,
     key_pattern: Option<&'a KeyPattern>,
     key_parts: OnceCell<Vec<&'a str>>,
+    /// The document for expressions, read when the first one needs it.
+    input: OnceCell<Input>,
 }
 
 /// What the paths of the mapping lead to in one document.
@@ -60,15 +80,11 @@ impl<'a> Members<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Of one event.
-    pub fn new(
-        entry: &'a Entry,
-        event: &'a Decoded,
-        members: Option<Members<'a>>,
-        stream_name: &'a str,
-        key_pattern: Option<&'a KeyPattern>,
-    ) -> Self {
-        Context { entry, event, members, stream_name, key_pattern, key_parts: OnceCell::new() }
+    /// Of one event, in whose document the paths lead to `members`.
+    pub fn new(origin: Origin<'a>, document: &'a Document, members: Option<Members<'a>>) -> Self {
+        let Origin { entry, event, stream_name, key_pattern } = origin;
+        let (key_parts, input) = Default::default();
+        Context { entry, event, document, members, stream_name, key_pattern, key_parts, input }
     }
 
     /// The value of a column.
@@ -133,8 +149,67 @@ impl<'a> Context<'a> {
                 std::str::from_utf8(value).map_err(not_text).and_then(|text| convert::text(text, column))
             }
             Source::Constant(value) => Ok(value.borrowed()),
+            Source::Expression(expression) => match self.evaluate(expression)? {
+                Some(json) => convert::json(&json, column).map(Value::into_owned),
+                None => return Ok(None),
+            },
         };
         value.map(Some)
+    }
+
+    /// The JSON text that comes out of an expression, if anything does.
+    pub fn evaluate(&self, expression: &Expression) -> Result<Option<String>, Rejection> {
+        self.with_variables(expression, |input, variables| expression.evaluate(input, variables))
+    }
+
+    /// Whether a filter lets the document through.
+    pub fn holds(&self, filter: &Expression) -> Result<bool, Rejection> {
+        let answer = self.with_variables(filter, |input, variables| filter.holds(input, variables));
+        answer.map_err(|why| why.told_of("`filter`"))
+    }
+
+    fn with_variables<T>(
+        &self,
+        expression: &Expression,
+        run: impl FnOnce(&Input, &[(&str, Variable<'_>)]) -> Result<T, ExpressionFault>,
+    ) -> Result<T, Rejection> {
+        let input = self.input()?;
+        let id = self.entry.id.to_string();
+        let key = self.event.key.as_deref().map(String::from_utf8_lossy);
+        let parts = match self.key_pattern.filter(|_| expression.uses("$parts")) {
+            Some(pattern) => Some(Input::of_fields(pattern.names().zip(self.all_key_parts()?.iter().copied()))),
+            None => None,
+        };
+        let variables = [
+            ("$id", Variable::Text(&id)),
+            ("$key", key.as_deref().map_or(Variable::None, Variable::Text)),
+            ("$op", Variable::Text(self.event.op.name())),
+            ("$parts", parts.as_ref().map_or(Variable::None, Variable::Value)),
+            ("$stream", Variable::Text(self.stream_name)),
+            ("$timestamp", Variable::Integer(i64::try_from(self.entry.id.ms).unwrap_or(i64::MAX))),
+        ];
+        run(input, &variables).map_err(|fault| Rejection::new(RejectionClass::Expression, fault.to_string()))
+    }
+
+    fn input(&self) -> Result<&Input, Rejection> {
+        if let Some(input) = self.input.get() {
+            return Ok(input);
+        }
+        let bad = |message: String| Rejection::new(RejectionClass::BadJson, message);
+        let input = match self.document {
+            Document::Json(json) => {
+                let json =
+                    std::str::from_utf8(json).map_err(|error| bad(format!("the document is not UTF-8: {error}")))?;
+                Input::read(json).map_err(|fault| bad(fault.to_string()))?
+            }
+            Document::Fields(fields) => {
+                let text = |bytes| std::str::from_utf8(bytes).map_err(|_| bad("a field is not UTF-8".to_owned()));
+                let fields = fields.iter().map(|(name, value)| Ok((text(name)?, text(value)?)));
+                Input::of_fields(fields.collect::<Result<Vec<_>, Rejection>>()?)
+            }
+            Document::Missing | Document::None => Input::of_fields([]),
+        };
+        Ok(self.input.get_or_init(|| input))
     }
 
     fn key(&self) -> Result<&'a str, Rejection> {
@@ -145,17 +220,20 @@ impl<'a> Context<'a> {
     }
 
     fn key_part(&self, place: usize) -> Result<&'a str, Rejection> {
+        // The pattern has as many parts as a column can ask for.
+        Ok(self.all_key_parts()?.get(place).copied().unwrap_or_default())
+    }
+
+    fn all_key_parts(&self) -> Result<&[&'a str], Rejection> {
+        if let Some(parts) = self.key_parts.get() {
+            return Ok(parts);
+        }
         let key = self.key()?;
-        let misfit = || {
+        let parts = self.key_pattern.and_then(|pattern| pattern.parts(key)).ok_or_else(|| {
             let pattern = self.key_pattern.map(KeyPattern::to_string).unwrap_or_default();
             let message = format!("the key `{}` is not made up like key_pattern `{pattern}`", shown(key.as_bytes()));
             Rejection::new(RejectionClass::MissingKey, message)
-        };
-        if self.key_parts.get().is_none() {
-            let parts = self.key_pattern.and_then(|pattern| pattern.parts(key)).ok_or_else(misfit)?;
-            // Nobody else can have set it since.
-            let _ = self.key_parts.set(parts);
-        }
-        self.key_parts.get().and_then(|parts| parts.get(place)).copied().ok_or_else(misfit)
+        })?;
+        Ok(self.key_parts.get_or_init(|| parts))
     }
 }

@@ -18,11 +18,12 @@ use smallvec::SmallVec;
 
 use crate::decode::Decoded;
 use crate::event::{Document, Entry, Op, Rejection, RejectionClass};
+use crate::expression::Expression;
 use crate::row::RowWriter;
 use crate::settings::{OnMissing, WriteBehind};
 use crate::table::TablePlan;
 
-use context::{Context, Members};
+use context::{Context, Members, Origin};
 pub use fold::{Change, ChangeKind, Step, fold};
 use key_pattern::KeyPattern;
 use members::Paths;
@@ -36,6 +37,8 @@ pub struct Mapping {
     /// Where in a document the columns find their values.
     paths: Paths,
     key_pattern: Option<KeyPattern>,
+    filter: Option<Expression>,
+    reshape: Option<Expression>,
     write_behind: WriteBehind,
     on_missing: OnMissing,
     stream_name: String,
@@ -72,6 +75,22 @@ impl Mapping {
         self.tables.iter().any(|table| !table.key.is_empty() && (!self.lanes_by_key || !table.is_keyed_like(key_parts)))
     }
 
+    /// What the filter and the reshaping make of a document.
+    fn seen(&self, document: &Document, origin: Origin<'_>) -> Result<Seen, Rejection> {
+        if self.filter.is_none() && self.reshape.is_none() || *document == Document::None {
+            return Ok(Seen::AsItCame);
+        }
+        let context = Context::new(origin, document, None);
+        if let Some(filter) = &self.filter
+            && !context.holds(filter)?
+        {
+            return Ok(Seen::Not);
+        }
+        let Some(reshape) = &self.reshape else { return Ok(Seen::AsItCame) };
+        let reshaped = context.evaluate(reshape).map_err(|why| why.told_of("`reshape`"))?;
+        Ok(reshaped.map_or(Seen::Not, |json| Seen::Reshaped(Document::Json(json.into()))))
+    }
+
     /// Maps one event to rows made by `rows`.
     ///
     /// # Errors
@@ -94,14 +113,32 @@ impl Mapping {
                 OnMissing::DeadLetter => return Err(missing_document(event)),
             }
         }
+        let origin = Origin { entry, event, stream_name: &self.stream_name, key_pattern: self.key_pattern.as_ref() };
+        let reshaped;
+        let document = match self.seen(document, origin)? {
+            Seen::AsItCame => document,
+            Seen::Reshaped(new) => {
+                reshaped = new;
+                &reshaped
+            }
+            Seen::Not => return Ok(Mapped::Skip),
+        };
         let members = Members::find(document, &self.paths)?;
-        let context = Context::new(entry, event, members, &self.stream_name, self.key_pattern.as_ref());
+        let context = Context::new(origin, document, members);
         // What an event left there that was rejected half way.
         rows.discard();
         let tables = self.tables.iter().enumerate();
         let changes = tables.map(|(number, table)| table.map(number, op, &context, rows));
         changes.collect::<Result<Changes, Rejection>>().map(Mapped::Changes)
     }
+}
+
+/// What the columns see of a document.
+enum Seen {
+    AsItCame,
+    Reshaped(Document),
+    /// The event is passed over.
+    Not,
 }
 
 fn missing_document(event: &Decoded) -> Rejection {

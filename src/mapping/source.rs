@@ -5,13 +5,14 @@ use std::fmt;
 use super::key_pattern::KeyPattern;
 use super::members::Paths;
 use super::path::Path;
+use crate::expression::Expression;
 use crate::row::Value;
 
 /// The names that begin with `$`.
 const NAMES: &str = "$id, $key, $key.PART, $op, $stream, $timestamp, $field.NAME";
 
 /// Where a column's value comes from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Source {
     /// A member of the document, and the number of its path.
     Member(Path, usize),
@@ -31,6 +32,8 @@ pub enum Source {
     Field(String),
     /// Always the same.
     Constant(Value<'static>),
+    /// Computed.
+    Expression(Expression),
 }
 
 impl Source {
@@ -81,6 +84,7 @@ impl fmt::Display for Source {
             Source::Timestamp => f.write_str("`$timestamp`"),
             Source::Field(name) => write!(f, "`$field.{name}`"),
             Source::Constant(_) => f.write_str("the constant"),
+            Source::Expression(_) => f.write_str("the expression"),
         }
     }
 }

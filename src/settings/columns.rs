@@ -3,6 +3,7 @@
 use super::layer::LayerKind;
 use super::section::Section;
 use super::{ColumnSettings, ColumnSource, OnNull};
+use crate::expression::TEXT_MAX as EXPRESSION_MAX;
 
 const ON_NULL: [(&str, OnNull); 3] =
     [("write", OnNull::Write), ("default", OnNull::Default), ("reject", OnNull::Reject)];
@@ -69,7 +70,7 @@ fn column(section: &Section, name: &str) -> Option<ColumnSettings> {
             options(section, name, ColumnSource::From(String::new()));
             if section.all_sound() {
                 let count = if found.is_none() { "needs one of" } else { "can have only one of" };
-                section.refuse_itself(format!("{count} `from` and `value`"));
+                section.refuse_itself(format!("{count} `from`, `value` and `expr`"));
                 section.mark_failed("from");
             }
             None
@@ -80,7 +81,8 @@ fn column(section: &Section, name: &str) -> Option<ColumnSettings> {
 fn sources(section: &Section) -> Vec<ColumnSource> {
     let from = section.optional_text("from", 1..=1024).map(ColumnSource::From);
     let value = section.optional_json("value").map(ColumnSource::Constant);
-    from.into_iter().chain(value).collect()
+    let expr = section.optional_lines("expr", EXPRESSION_MAX).map(ColumnSource::Expression);
+    from.into_iter().chain(value).chain(expr).collect()
 }
 
 fn options(section: &Section, name: &str, source: ColumnSource) -> ColumnSettings {

@@ -406,6 +406,10 @@ pub struct StreamSettings {
     pub on_reset: OnReset,
     /// Names of the entry's fields.
     pub fields: FieldNames,
+    /// Which events are written, in jq.
+    pub filter: Option<String>,
+    /// What the columns see instead of the document, in jq.
+    pub reshape: Option<String>,
     /// How a document's key is made up: `order:{tenant}:{id}`. Its parts are `$key.tenant` and `$key.id`.
     pub key_pattern: Option<String>,
     /// Field of the entry whose value decides the lane, and so the order; `None`: the document's key.
@@ -483,6 +487,8 @@ pub enum ColumnSource {
     From(String),
     /// `value`: a constant, as JSON.
     Constant(String),
+    /// `expr`: computed, in jq.
+    Expression(String),
 }
 
 /// What a `null` in the document means: `on_null`.

@@ -88,6 +88,16 @@ pub(super) fn list(value: &Value, key: &str, layer: &Layer) -> Result<Vec<String
     }
 }
 
+/// A text that may have several lines.
+pub(super) fn lines(value: &Value, bytes_max: usize) -> Result<String, String> {
+    let allowed = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    match &value.kind {
+        ValueKind::String(text) if text.len() <= bytes_max && text.chars().all(allowed) => Ok(text.clone()),
+        ValueKind::String(_) => Err(format!("must be text of at most {bytes_max} bytes")),
+        _ => Err("must be text: put it in quotes, because YAML reads it as something else".to_owned()),
+    }
+}
+
 /// A text, whole number or boolean as JSON. A number with a fraction must be a text: as a number of YAML it would be
 /// rounded.
 pub(super) fn json(value: &Value, key: &str, layer: &Layer) -> Result<String, String> {

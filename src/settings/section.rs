@@ -154,6 +154,12 @@ impl<'a> Section<'a> {
         self.read(key, false, parse).flatten()
     }
 
+    /// A text of one or more lines that may be absent, of at most so many bytes.
+    pub(super) fn optional_lines(&self, key: &str, bytes_max: usize) -> Option<String> {
+        let parse = |value: &Value, _: &Layer| optional(value, |value| scalar::lines(value, bytes_max));
+        self.read(key, false, parse).flatten()
+    }
+
     /// A text that may be absent and must not be shown.
     pub(super) fn secret(&self, key: &str) -> Option<Secret> {
         let length = 1..=4096;

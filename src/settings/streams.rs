@@ -8,6 +8,7 @@ use super::section::{Scope, Section};
 use super::tables::{self, Defaults};
 use super::{DocumentSource, FieldNames, LogSettings, OnMissing, OnReset, StartId};
 use super::{StreamSettings, WriteBehind};
+use crate::expression::TEXT_MAX as EXPRESSION_MAX;
 
 /// Bytes of a Redis key that the bookkeeping tables have room for.
 pub(super) const STREAM_NAME_BYTES_MAX: usize = 255;
@@ -99,6 +100,8 @@ fn stream(
         max_in_flight_bytes: section.integer("max_in_flight_bytes", 1024..=64 << 30),
         idle_checkpoint: section.milliseconds("idle_checkpoint_ms", 10..=600_000),
         write_behind: write_behind(&section.section("write_behind")),
+        filter: section.optional_lines("filter", EXPRESSION_MAX),
+        reshape: section.optional_lines("reshape", EXPRESSION_MAX),
         key_pattern: section.optional_text("key_pattern", 1..=1024),
         tables: tables::read(section, entity, of_tables, entities),
     };

@@ -83,6 +83,8 @@ fn stream(entity: &str, document: DocumentSource) -> StreamSettings {
         max_in_flight_bytes: 1 << 20,
         idle_checkpoint: Duration::from_secs(1),
         write_behind: WriteBehind { insert: true, upsert: true, update: true, delete: true },
+        filter: None,
+        reshape: None,
         key_pattern: None,
         tables: vec![],
     }

@@ -33,7 +33,7 @@ fn columns(settings: &Settings, entity: &str) -> String {
     let columns = &settings.stream(entity).expect("is there").tables[0].columns;
     let from = |column: &ColumnSettings| match &column.source {
         ColumnSource::From(from) => from.clone(),
-        ColumnSource::Constant(json) => json.clone(),
+        ColumnSource::Constant(json) | ColumnSource::Expression(json) => json.clone(),
     };
     columns.iter().map(|column| format!("{}={} ", column.column, from(column))).collect()
 }
@@ -428,11 +428,11 @@ fn what_is_wrong_with_tables_and_columns_is_said_with_its_place() {
         }),
         ("streams: {a: {tables: {t: {}}}}", "streams.a.tables.t.columns: must name at least one column"),
         ("streams: {a: {columns: {i: {form: x}}}}", {
-            "streams.a.columns.i: needs one of `from` and `value`\n\
+            "streams.a.columns.i: needs one of `from`, `value` and `expr`\n\
              streams.a.columns.i.form: is not a setting: did you mean `streams.a.columns.i.from`? (from my.yaml)"
         }),
         ("streams: {a: {columns: {i: {from: x, value: 1}}}}", {
-            "streams.a.columns.i: can have only one of `from` and `value`"
+            "streams.a.columns.i: can have only one of `from`, `value` and `expr`"
         }),
         ("streams: {a: {columns: {i: {from: x, default: 1.5}}}}", {
             "streams.a.columns.i.default: must be a text, a whole number, true or false; put other numbers in quotes, not \

@@ -24,7 +24,42 @@ pub enum Value<'a> {
     Bytes(Cow<'a, [u8]>),
     /// Day and time in UTC, in microseconds since 1970.
     Timestamp(i64),
+    /// Values in one or more dimensions.
+    Array(Array<'a>),
 }
+
+/// Values in a list, or in lists of lists of equal lengths.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array<'a> {
+    /// The lengths of the lists, the outermost first, one after another in 4 bytes each.
+    lengths: Cow<'a, [u8]>,
+    /// The values as in a [`Row`], the last dimension's one after another.
+    values: Cow<'a, [u8]>,
+}
+
+impl Array<'static> {
+    /// An array of `values`, which are as many as the product of the lengths says.
+    pub fn new(lengths: &[u32], values: Row) -> Self {
+        let lengths: Vec<u8> = lengths.iter().flat_map(|length| length.to_ne_bytes()).collect();
+        Array { lengths: lengths.into(), values: values.0.to_vec().into() }
+    }
+}
+
+impl Array<'_> {
+    /// The lengths of the lists, the outermost first; none of them is 0, and there are none in an empty array.
+    pub fn lengths(&self) -> impl DoubleEndedIterator<Item = u32> + ExactSizeIterator {
+        let length = |bytes: &[u8]| bytes.try_into().map(u32::from_ne_bytes).unwrap_or_default();
+        self.lengths.chunks_exact(LENGTH_BYTES).map(length)
+    }
+
+    /// The values, the last dimension's one after another.
+    pub fn values(&self) -> impl Iterator<Item = Value<'_>> {
+        Runs(&self.values).map(|run| value_of(run))
+    }
+}
+
+/// Bytes of a dimension's length.
+const LENGTH_BYTES: usize = 4;
 
 impl<'a> Value<'a> {
     /// A text.
@@ -43,6 +78,9 @@ impl<'a> Value<'a> {
             Value::Text(text) => Value::Text(text.into_owned().into()),
             Value::Bytes(bytes) => Value::Bytes(bytes.into_owned().into()),
             Value::Timestamp(micros) => Value::Timestamp(micros),
+            Value::Array(Array { lengths, values }) => {
+                Value::Array(Array { lengths: lengths.into_owned().into(), values: values.into_owned().into() })
+            }
         }
     }
 
@@ -52,6 +90,7 @@ impl<'a> Value<'a> {
         match self {
             Value::Text(text) => text.len() + SCALAR,
             Value::Bytes(bytes) => bytes.len() + SCALAR,
+            Value::Array(array) => array.values.len() + SCALAR,
             _ => SCALAR,
         }
     }
@@ -86,6 +125,8 @@ mod tag {
     pub const TEXT: u8 = 6;
     pub const BYTES: u8 = 7;
     pub const TIMESTAMP: u8 = 8;
+    /// The number of dimensions, their lengths and the values follow.
+    pub const ARRAY: u8 = 9;
 }
 
 impl RowWriter {
@@ -100,6 +141,13 @@ impl RowWriter {
             Value::Text(text) => self.run(tag::TEXT, text.as_bytes()),
             Value::Bytes(bytes) => self.run(tag::BYTES, bytes),
             Value::Timestamp(micros) => self.scalar(tag::TIMESTAMP, micros.to_ne_bytes()),
+            Value::Array(Array { lengths, values }) => {
+                let dimensions = (lengths.len() / LENGTH_BYTES) as u8;
+                self.scalar(tag::ARRAY, ((1 + lengths.len() + values.len()) as u64).to_ne_bytes());
+                self.bytes(&[dimensions]);
+                self.bytes(lengths);
+                self.bytes(values);
+            }
         }
     }
 
@@ -183,7 +231,7 @@ impl<'a> Iterator for Runs<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         let length = match *self.0.first()? {
             tag::NULL | tag::FALSE | tag::TRUE => 1,
-            tag::TEXT | tag::BYTES => HEAD + u64::from_ne_bytes(scalar(self.0)) as usize,
+            tag::TEXT | tag::BYTES | tag::ARRAY => HEAD + u64::from_ne_bytes(scalar(self.0)) as usize,
             _ => HEAD,
         };
         let (run, rest) = self.0.split_at_checked(length)?;
@@ -208,8 +256,15 @@ fn value_of(run: &[u8]) -> Value<'_> {
         // It was a text when it was pushed.
         Some(&tag::TEXT) => Value::text(std::str::from_utf8(content()).unwrap_or_default()),
         Some(&tag::BYTES) => Value::Bytes(content().into()),
+        Some(&tag::ARRAY) => Value::Array(array_of(content())),
         _ => Value::Null,
     }
+}
+
+fn array_of(content: &[u8]) -> Array<'_> {
+    let (dimensions, rest) = content.split_first().unwrap_or((&0, &[]));
+    let (lengths, values) = rest.split_at_checked(usize::from(*dimensions) * LENGTH_BYTES).unwrap_or_default();
+    Array { lengths: lengths.into(), values: values.into() }
 }
 
 #[cfg(test)]
@@ -228,6 +283,9 @@ mod tests {
             Value::text("größe\n"),
             Value::Bytes(vec![0, 255].into()),
             Value::Timestamp(-1),
+            Value::Array(Array::new(&[], Row::default())),
+            Value::Array(Array::new(&[1, 2], [Value::Null, Value::text("a")].into_iter().collect())),
+            Value::Array(Array::new(&[2, 1], [Value::Null, Value::text("a")].into_iter().collect())),
         ]
     }
 
@@ -271,6 +329,17 @@ mod tests {
                 assert_eq!(key(value) == key(other), place == other_place, "{value:?} and {other:?}");
             }
         }
+    }
+
+    #[test]
+    fn an_array_keeps_its_shape_and_its_values() {
+        let values = [Value::Int(1), Value::Null, Value::text("x"), Value::Bool(true)];
+        let array = Array::new(&[2, 2], values.iter().cloned().collect());
+        let row: Row = [Value::Array(array), Value::Int(7)].into_iter().collect();
+        let Some(Value::Array(array)) = row.value(0) else { panic!("not an array: {row:?}") };
+        assert_eq!(array.lengths().collect::<Vec<_>>(), [2, 2]);
+        assert_eq!(array.values().collect::<Vec<_>>(), values);
+        assert_eq!(row.value(1), Some(Value::Int(7)));
     }
 
     #[test]

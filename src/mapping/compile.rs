@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::members::Paths;
 use super::path::Path;
-use super::{MappedColumn, Mapping, Source};
+use super::{MappedColumn, Mapping, Source, ValueFormat};
 use crate::settings::{ColumnSource, RdbmsKind, StreamSettings, WriteMode};
 use crate::table::{Column, ColumnKind, Table};
 
@@ -40,7 +40,7 @@ impl Mapping {
         }
         // The document's key is a text: two of them stay two only in a column that keeps texts apart.
         let of_key = |index: &usize| {
-            let MappedColumn { column, source } = &columns[*index];
+            let MappedColumn { column, source, .. } = &columns[*index];
             let keeps_apart = matches!(column.kind, ColumnKind::Text { .. }) && column.compares_exactly;
             *source == Source::Key && keeps_apart
         };
@@ -82,7 +82,7 @@ fn compile_column(from: &ColumnSource, table: &Table, paths: &mut Paths) -> Resu
             Source::Member(path, number)
         }
     };
-    Ok(MappedColumn { column: column.clone(), source })
+    Ok(MappedColumn { column: column.clone(), source, format: ValueFormat::default() })
 }
 
 /// Columns that every new row would lack.

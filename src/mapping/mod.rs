@@ -6,6 +6,8 @@
 mod compile;
 mod convert;
 mod fold;
+mod format;
+mod interval;
 mod members;
 mod path;
 mod timestamp;
@@ -20,6 +22,8 @@ use crate::settings::{OnMissing, WriteBehind, WriteMode};
 use crate::table::{Column, Table, TablePlan};
 
 pub use fold::{Change, ChangeKind, Step, fold};
+pub use format::{BytesEncoding, EpochUnit, ValueFormat, Zone};
+pub use interval::Interval;
 use members::{Found, Paths};
 use path::Path;
 
@@ -49,6 +53,8 @@ pub struct MappedColumn {
     /// The column of the table.
     pub column: Column,
     source: Source,
+    /// How documents write its values.
+    format: ValueFormat,
 }
 
 /// Where a column's value comes from.
@@ -153,7 +159,7 @@ impl Mapping {
             }
             // NULL equals nothing: such a row would never be found again, and two of them would fold into one.
             if value == Value::Null {
-                let MappedColumn { column, source } = column;
+                let MappedColumn { column, source, .. } = column;
                 let message = format!("column `{}` identifies the row, and {source} gives no value", column.name);
                 return Err(reject(RejectionClass::MissingValue, &column.name, message));
             }
@@ -231,14 +237,14 @@ struct Context<'a> {
 
 impl Context<'_> {
     fn value<'v>(&'v self, column: &MappedColumn) -> Result<Value<'v>, Rejection> {
-        let name = &column.column.name;
+        let (name, format) = (&column.column.name, &column.format);
         let value = match &column.source {
             Source::Member(path, number) => match &self.members {
                 Some(Members::Json(found)) => {
-                    found[*number].map_or(Ok(Value::Null), |json| convert::json(json, &column.column))
+                    found[*number].map_or(Ok(Value::Null), |json| convert::json(json, &column.column, format))
                 }
                 Some(Members::Flat(found)) => {
-                    found[*number].map_or(Ok(Value::Null), |text| convert::text(text, &column.column))
+                    found[*number].map_or(Ok(Value::Null), |text| convert::text(text, &column.column, format))
                 }
                 None => {
                     return Err(reject(
@@ -252,11 +258,11 @@ impl Context<'_> {
                     ));
                 }
             },
-            Source::EntryId => convert::text(&self.entry.id.to_string(), &column.column).map(Value::into_owned),
-            Source::Key => self.key().and_then(|key| convert::text(key, &column.column)),
-            Source::Op => convert::text(self.event.op.name(), &column.column),
-            Source::Stream => convert::text(self.stream_name, &column.column),
-            Source::Timestamp => convert::epoch_ms(self.entry.id.ms, &column.column),
+            Source::EntryId => convert::text(&self.entry.id.to_string(), &column.column, format).map(Value::into_owned),
+            Source::Key => self.key().and_then(|key| convert::text(key, &column.column, format)),
+            Source::Op => convert::text(self.event.op.name(), &column.column, format),
+            Source::Stream => convert::text(self.stream_name, &column.column, format),
+            Source::Timestamp => convert::epoch_ms(self.entry.id.ms, &column.column, format),
         };
         let value = value.map_err(|rejection| Rejection {
             column: Some(name.clone()),

@@ -28,20 +28,16 @@ pub enum Value<'a> {
     Array(Array<'a>),
 }
 
-/// Values in a list, or in lists of lists of equal lengths.
+/// Values in a list, or in lists of lists of equal lengths: the number of dimensions, the length of each in 4 bytes, and the
+/// values as in a [`Row`]. All in one run, so that every other value stays small.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Array<'a> {
-    /// The lengths of the lists, the outermost first, one after another in 4 bytes each.
-    lengths: Cow<'a, [u8]>,
-    /// The values as in a [`Row`], the last dimension's one after another.
-    values: Cow<'a, [u8]>,
-}
+pub struct Array<'a>(Cow<'a, [u8]>);
 
 impl Array<'static> {
-    /// An array of `values`, which are as many as the product of the lengths says.
+    /// An array of `values`, which are as many as the product of the lengths says. There are at most 255 of these.
     pub fn new(lengths: &[u32], values: Row) -> Self {
-        let lengths: Vec<u8> = lengths.iter().flat_map(|length| length.to_ne_bytes()).collect();
-        Array { lengths: lengths.into(), values: values.0.to_vec().into() }
+        let lengths_bytes = lengths.iter().flat_map(|length| length.to_ne_bytes());
+        Array([lengths.len() as u8].into_iter().chain(lengths_bytes).chain(values.0).collect())
     }
 }
 
@@ -49,12 +45,17 @@ impl Array<'_> {
     /// The lengths of the lists, the outermost first; none of them is 0, and there are none in an empty array.
     pub fn lengths(&self) -> impl DoubleEndedIterator<Item = u32> + ExactSizeIterator {
         let length = |bytes: &[u8]| bytes.try_into().map(u32::from_ne_bytes).unwrap_or_default();
-        self.lengths.chunks_exact(LENGTH_BYTES).map(length)
+        self.parts().0.chunks_exact(LENGTH_BYTES).map(length)
     }
 
     /// The values, the last dimension's one after another.
     pub fn values(&self) -> impl Iterator<Item = Value<'_>> {
-        Runs(&self.values).map(|run| value_of(run))
+        Runs(self.parts().1).map(|run| value_of(run))
+    }
+
+    fn parts(&self) -> (&[u8], &[u8]) {
+        let (dimensions, rest) = self.0.split_first().unwrap_or((&0, &[]));
+        rest.split_at_checked(usize::from(*dimensions) * LENGTH_BYTES).unwrap_or_default()
     }
 }
 
@@ -78,9 +79,7 @@ impl<'a> Value<'a> {
             Value::Text(text) => Value::Text(text.into_owned().into()),
             Value::Bytes(bytes) => Value::Bytes(bytes.into_owned().into()),
             Value::Timestamp(micros) => Value::Timestamp(micros),
-            Value::Array(Array { lengths, values }) => {
-                Value::Array(Array { lengths: lengths.into_owned().into(), values: values.into_owned().into() })
-            }
+            Value::Array(array) => Value::Array(Array(array.0.into_owned().into())),
         }
     }
 
@@ -90,7 +89,7 @@ impl<'a> Value<'a> {
         match self {
             Value::Text(text) => text.len() + SCALAR,
             Value::Bytes(bytes) => bytes.len() + SCALAR,
-            Value::Array(array) => array.values.len() + SCALAR,
+            Value::Array(array) => array.0.len() + SCALAR,
             _ => SCALAR,
         }
     }
@@ -125,7 +124,6 @@ mod tag {
     pub const TEXT: u8 = 6;
     pub const BYTES: u8 = 7;
     pub const TIMESTAMP: u8 = 8;
-    /// The number of dimensions, their lengths and the values follow.
     pub const ARRAY: u8 = 9;
 }
 
@@ -141,13 +139,7 @@ impl RowWriter {
             Value::Text(text) => self.run(tag::TEXT, text.as_bytes()),
             Value::Bytes(bytes) => self.run(tag::BYTES, bytes),
             Value::Timestamp(micros) => self.scalar(tag::TIMESTAMP, micros.to_ne_bytes()),
-            Value::Array(Array { lengths, values }) => {
-                let dimensions = (lengths.len() / LENGTH_BYTES) as u8;
-                self.scalar(tag::ARRAY, ((1 + lengths.len() + values.len()) as u64).to_ne_bytes());
-                self.bytes(&[dimensions]);
-                self.bytes(lengths);
-                self.bytes(values);
-            }
+            Value::Array(array) => self.run(tag::ARRAY, &array.0),
         }
     }
 
@@ -256,15 +248,9 @@ fn value_of(run: &[u8]) -> Value<'_> {
         // It was a text when it was pushed.
         Some(&tag::TEXT) => Value::text(std::str::from_utf8(content()).unwrap_or_default()),
         Some(&tag::BYTES) => Value::Bytes(content().into()),
-        Some(&tag::ARRAY) => Value::Array(array_of(content())),
+        Some(&tag::ARRAY) => Value::Array(Array(content().into())),
         _ => Value::Null,
     }
-}
-
-fn array_of(content: &[u8]) -> Array<'_> {
-    let (dimensions, rest) = content.split_first().unwrap_or((&0, &[]));
-    let (lengths, values) = rest.split_at_checked(usize::from(*dimensions) * LENGTH_BYTES).unwrap_or_default();
-    Array { lengths: lengths.into(), values: values.into() }
 }
 
 #[cfg(test)]

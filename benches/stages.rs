@@ -283,8 +283,13 @@ fn settings(work: &Work, shape: Shape) -> StreamSettings {
 fn table(work: &Work) -> Table {
     let column = |name: &str, kind: Type| {
         let (sql_type, cast_type, kind) = match kind {
-            Type::Text => ("character varying(64)", "varchar", ColumnKind::Text { max_chars: Some(64) }),
-            Type::Time => ("timestamp(3)", "timestamp", ColumnKind::Timestamp { fraction_digits: 3 }),
+            Type::Text => {
+                ("character varying(64)", "varchar", ColumnKind::Text { max_chars: Some(64), max_bytes: None })
+            }
+            Type::Time => {
+                let kind = ColumnKind::Timestamp { fraction_digits: 3, first: i64::MIN, last: i64::MAX };
+                ("timestamp(3)", "timestamp", kind)
+            }
             Type::Double => ("double precision", "float8", ColumnKind::Float { single: false }),
         };
         Column {

@@ -21,4 +21,5 @@ pub mod startup;
 pub mod stream;
 pub mod supervision;
 pub mod table;
+pub mod value_format;
 pub mod wire;

@@ -12,6 +12,7 @@ use crate::expression::Expression;
 use crate::row::Value;
 use crate::settings::{ColumnSettings, ColumnSource, OnNull, RdbmsKind, StreamSettings, TableSettings, WriteMode};
 use crate::table::{Column, Table};
+use crate::value_format::ValueFormat;
 
 impl Mapping {
     /// Compiles the mapping of one stream; `tables` are those of `stream.tables`, in their order.
@@ -127,14 +128,14 @@ impl Compiler<'_> {
         }
         let source = match &settings.source {
             ColumnSource::From(from) => Source::parse(from, self.key_pattern.as_ref(), &mut self.paths)?,
-            ColumnSource::Constant(json) => Source::Constant(constant("value", json, column)?),
+            ColumnSource::Constant(json) => Source::Constant(constant("value", json, column, &settings.format)?),
             ColumnSource::Expression(text) => {
                 Source::Expression(expression(text).map_err(|why| format!("`expr`: {why}"))?)
             }
         };
-        let default = settings.default.as_ref().map(|json| constant("default", json, column)).transpose()?;
-        let ColumnSettings { required, on_null, .. } = *settings;
-        Ok(MappedColumn { default, required, on_null, ..plain(column, source) })
+        let ColumnSettings { required, on_null, format, .. } = *settings;
+        let default = settings.default.as_ref().map(|json| constant("default", json, column, &format)).transpose()?;
+        Ok(MappedColumn { default, required, on_null, format, ..plain(column, source) })
     }
 }
 
@@ -144,12 +145,19 @@ fn expression(text: &str) -> Result<Expression, String> {
 
 /// A column with nothing but a source.
 fn plain(column: &Column, source: Source) -> MappedColumn {
-    MappedColumn { column: column.clone(), source, default: None, required: false, on_null: OnNull::Write }
+    MappedColumn {
+        column: column.clone(),
+        source,
+        default: None,
+        required: false,
+        on_null: OnNull::Write,
+        format: ValueFormat::default(),
+    }
 }
 
 /// A value that the settings give, as JSON.
-fn constant(setting: &str, json: &str, column: &Column) -> Result<Value<'static>, String> {
-    match convert::json(json, column) {
+fn constant(setting: &str, json: &str, column: &Column, format: &ValueFormat) -> Result<Value<'static>, String> {
+    match convert::json(json, column, format) {
         Ok(value) => Ok(value.into_owned()),
         Err(rejection) => Err(format!("`{setting}` does not fit {} `{}`: {rejection}", column.sql_type, column.name)),
     }

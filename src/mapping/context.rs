@@ -14,6 +14,7 @@ use crate::expression::{Expression, ExpressionFault, Input, Variable};
 use crate::row::Value;
 use crate::settings::OnNull;
 use crate::table::Column;
+use crate::value_format::ValueFormat;
 
 /// The variables of expressions.
 pub const VARIABLES: [&str; 6] = ["$id", "$key", "$op", "$parts", "$stream", "$timestamp"];
@@ -92,9 +93,9 @@ impl<'a> Context<'a> {
     /// # Errors
     /// A [`Rejection`] that names the column, its source and the fault.
     pub fn value<'v>(&'v self, mapped: &'v MappedColumn) -> Result<Value<'v>, Rejection> {
-        let MappedColumn { column, source, default, required, on_null } = mapped;
+        let MappedColumn { column, source, default, required, on_null, format } = mapped;
         let name = &column.name;
-        let given = self.given(source, column).map_err(|rejection| Rejection {
+        let given = self.given(source, column, format).map_err(|rejection| Rejection {
             column: Some(name.clone()),
             message: format!("column `{name}` ({}): {}", column.sql_type, rejection.message),
             ..rejection
@@ -116,14 +117,19 @@ impl<'a> Context<'a> {
     }
 
     /// What the source gives: nothing, a null, or another value.
-    fn given<'v>(&'v self, source: &'v Source, column: &Column) -> Result<Option<Value<'v>>, Rejection> {
+    fn given<'v>(
+        &'v self,
+        source: &'v Source,
+        column: &Column,
+        format: &ValueFormat,
+    ) -> Result<Option<Value<'v>>, Rejection> {
         let value = match source {
             Source::Member(path, number) => match &self.members {
                 Some(Members::Json(found)) => {
-                    return found[*number].map(|json| convert::json(json, column)).transpose();
+                    return found[*number].map(|json| convert::json(json, column, format)).transpose();
                 }
                 Some(Members::Flat(found)) => {
-                    return found[*number].map(|text| convert::text(text, column)).transpose();
+                    return found[*number].map(|text| convert::text(text, column, format)).transpose();
                 }
                 None => {
                     return Err(Rejection::new(
@@ -136,21 +142,21 @@ impl<'a> Context<'a> {
                     ));
                 }
             },
-            Source::EntryId => convert::text(&self.entry.id.to_string(), column).map(Value::into_owned),
-            Source::Key => self.key().and_then(|key| convert::text(key, column)),
-            Source::KeyPart(_, place) => self.key_part(*place).and_then(|part| convert::text(part, column)),
-            Source::Op => convert::text(self.event.op.name(), column),
-            Source::Stream => convert::text(self.stream_name, column),
-            Source::Timestamp => convert::epoch_ms(self.entry.id.ms, column),
+            Source::EntryId => convert::text(&self.entry.id.to_string(), column, format).map(Value::into_owned),
+            Source::Key => self.key().and_then(|key| convert::text(key, column, format)),
+            Source::KeyPart(_, place) => self.key_part(*place).and_then(|part| convert::text(part, column, format)),
+            Source::Op => convert::text(self.event.op.name(), column, format),
+            Source::Stream => convert::text(self.stream_name, column, format),
+            Source::Timestamp => convert::epoch_ms(self.entry.id.ms, column, format),
             Source::Field(field) => {
                 let Some(value) = self.entry.field(field) else { return Ok(None) };
                 let not_text =
                     |_| Rejection::new(RejectionClass::WrongType, format!("the field `{field}` is not UTF-8"));
-                std::str::from_utf8(value).map_err(not_text).and_then(|text| convert::text(text, column))
+                std::str::from_utf8(value).map_err(not_text).and_then(|text| convert::text(text, column, format))
             }
             Source::Constant(value) => Ok(value.borrowed()),
             Source::Expression(expression) => match self.evaluate(expression)? {
-                Some(json) => convert::json(&json, column).map(Value::into_owned),
+                Some(json) => convert::json(&json, column, format).map(Value::into_owned),
                 None => return Ok(None),
             },
         };

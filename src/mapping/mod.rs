@@ -7,6 +7,7 @@ mod compile;
 mod context;
 mod convert;
 mod fold;
+mod interval;
 mod key_pattern;
 mod members;
 mod path;
@@ -25,6 +26,7 @@ use crate::table::TablePlan;
 
 use context::{Context, Members, Origin};
 pub use fold::{Change, ChangeKind, Step, fold};
+pub use interval::Interval;
 use key_pattern::KeyPattern;
 use members::Paths;
 pub use table_mapping::{MappedColumn, TableChanges, TableMapping};

@@ -9,6 +9,7 @@ use crate::event::{Op, Rejection, RejectionClass};
 use crate::row::{RowWriter, Value};
 use crate::settings::{OnMissing, OnNull, WriteBehind, WriteMode};
 use crate::table::{Column, Table, TablePlan};
+use crate::value_format::ValueFormat;
 
 /// How the events of one stream become rows of one table.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct MappedColumn {
     pub(super) default: Option<Value<'static>>,
     pub(super) required: bool,
     pub(super) on_null: OnNull,
+    /// How documents write its values.
+    pub(super) format: ValueFormat,
 }
 
 /// The kinds of statement that a mapping can come to.

@@ -4,6 +4,7 @@ use super::layer::LayerKind;
 use super::section::Section;
 use super::{ColumnSettings, ColumnSource, OnNull};
 use crate::expression::TEXT_MAX as EXPRESSION_MAX;
+use crate::value_format::{BytesEncoding, EpochUnit, ValueFormat, Zone};
 
 const ON_NULL: [(&str, OnNull); 3] =
     [("write", OnNull::Write), ("default", OnNull::Default), ("reject", OnNull::Reject)];
@@ -92,5 +93,10 @@ fn options(section: &Section, name: &str, source: ColumnSource) -> ColumnSetting
         default: section.optional_json("default"),
         required: section.flag("required"),
         on_null: section.choice("on_null", &ON_NULL),
+        format: ValueFormat {
+            zone: section.parsed("zone", Zone::parse).unwrap_or_default(),
+            epoch: section.parsed("epoch", EpochUnit::parse).unwrap_or_default(),
+            encoding: section.parsed("encoding", BytesEncoding::parse).unwrap_or_default(),
+        },
     }
 }

@@ -212,7 +212,7 @@ mod tests {
             name: (*name).into(),
             sql_type: "text".into(),
             cast_type: String::new(),
-            kind: ColumnKind::Text { max_chars: None },
+            kind: ColumnKind::Text { max_chars: None, max_bytes: None },
             compares_exactly: true,
             nullable: true,
             has_default: false,

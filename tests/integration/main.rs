@@ -16,5 +16,6 @@ mod rows_match_model;
 #[allow(dead_code, reason = "the harness offers more than each state of the tests uses")]
 mod support;
 mod thing;
+mod types;
 #[allow(dead_code, reason = "each test takes its part")]
 mod workload;

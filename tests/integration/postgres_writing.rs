@@ -220,8 +220,11 @@ async fn tables_are_copied_into_only_where_that_is_the_same() {
         ("row-level security", table.to_owned() + policy, "INSERT", "t"),
         ("row-level security that does not apply", table.to_owned() + "ALTER TABLE t ENABLE ROW LEVEL SECURITY;", "COPY", "t"),
         ("a view", table.to_owned() + "CREATE VIEW v AS SELECT * FROM t;", "INSERT", "v"),
-        ("an enum", "CREATE TYPE e AS ENUM ('x'); CREATE TABLE t (n bigint, also e);".to_owned(), "INSERT", "t"),
-        ("an interval", "CREATE TABLE t (n bigint, also interval);".to_owned(), "INSERT", "t"),
+        ("an enum", "CREATE TYPE e AS ENUM ('x'); CREATE TABLE t (n bigint, also e);".to_owned(), "COPY", "t"),
+        ("an array", "CREATE TABLE t (n bigint, also interval[]);".to_owned(), "COPY", "t"),
+        ("an array of enums", "CREATE TYPE e AS ENUM ('x'); CREATE TABLE t (n bigint, also e[]);".to_owned(), "INSERT", "t"),
+        ("a range", "CREATE TABLE t (n bigint, also int4range);".to_owned(), "INSERT", "t"),
+        ("money", "CREATE TABLE t (n bigint, also money);".to_owned(), "INSERT", "t"),
         (
             "partitions",
             "CREATE TABLE t (n bigint, also text) PARTITION BY RANGE (n);

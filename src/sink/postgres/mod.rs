@@ -1,5 +1,6 @@
 //! PostgreSQL: rows that are appended are copied, all others go in one statement a step.
 
+mod array_value;
 mod arrays;
 mod at_once;
 pub mod binary;
@@ -155,5 +156,6 @@ fn bind(arguments: &mut PgArguments, value: &Value<'_>) -> Result<(), sqlx::erro
         Value::Text(value) => arguments.add(value.as_ref()),
         Value::Bytes(value) => arguments.add(value.as_ref()),
         Value::Timestamp(micros) => arguments.add(day_and_time(*micros)),
+        Value::Array(array) => arguments.add(array_value::literal(array)?),
     }
 }

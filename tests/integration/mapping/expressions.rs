@@ -36,7 +36,8 @@ async fn a_filter_chooses_and_an_expression_computes() {
         ];
         add(&mut setting, &entries).await;
         run_through(&setting, stream, 6).await;
-        let total = if kind == Kind::MariaDb || kind == Kind::Postgres { format!("{exact}0") } else { exact.to_owned() };
+        let total =
+            if kind == Kind::MariaDb || kind == Kind::Postgres { format!("{exact}0") } else { exact.to_owned() };
         assert_eq!(
             setting.rows("SELECT id, name, total, cents, tenant FROM thing ORDER BY id").await,
             [format!("acme:1|Ada L.|{total}|1234|ACME")],
@@ -78,7 +79,8 @@ async fn documents_can_be_reshaped_before_they_are_mapped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_expression_is_refused_with_its_place_before_anything_is_read() {
     let setting = setting(Kind::Sqlite, &["CREATE TABLE thing (id int)"]).await;
-    let stream = "streams:\n  thing:\n    filter: .a ==\n    reshape: .b | repeat(.)\n    columns: {id: {expr: .c + $nobody}}\n";
+    let stream =
+        "streams:\n  thing:\n    filter: .a ==\n    reshape: .b | repeat(.)\n    columns: {id: {expr: .c + $nobody}}\n";
     let config = redis_yaml(setting.redis.port()) + &setting.database.settings_yaml() + stream;
     let output = run_pipeline(&config, &["check"], "").await;
     for words in ["streams.thing.filter: line 1, column ", "streams.thing.reshape: line 1, column 6: ", "$nobody"] {

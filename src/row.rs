@@ -22,10 +22,10 @@ pub enum Value<'a> {
     Text(Cow<'a, str>),
     /// Bytes.
     Bytes(Cow<'a, [u8]>),
-    /// Day and time in UTC, in microseconds since 1970.
-    Timestamp(i64),
     /// Values in one or more dimensions.
     Array(Array<'a>),
+    /// Day and time in UTC, in microseconds since 1970.
+    Timestamp(i64),
 }
 
 /// Values in a list, or in lists of lists of equal lengths: the number of dimensions, the length of each in 4 bytes, and the
@@ -132,8 +132,8 @@ mod tag {
     pub const FLOAT: u8 = 5;
     pub const TEXT: u8 = 6;
     pub const BYTES: u8 = 7;
-    pub const TIMESTAMP: u8 = 8;
-    pub const ARRAY: u8 = 9;
+    pub const ARRAY: u8 = 8;
+    pub const TIMESTAMP: u8 = 9;
 }
 
 impl RowWriter {

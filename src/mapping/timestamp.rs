@@ -25,9 +25,15 @@ pub enum NoTime {
 ///
 /// What has no offset is in the zone of `format`. What is finer than a microsecond is cut.
 pub fn from_text(text: &str, format: &ValueFormat) -> Result<i64, NoTime> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return instant(time);
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(time) => instant(time),
+        Err(_) => from_other_text(text, format),
     }
+}
+
+/// The instant of a text that is not of the usual form. It stands apart, because almost all are.
+#[inline(never)]
+fn from_other_text(text: &str, format: &ValueFormat) -> Result<i64, NoTime> {
     let with_zone = ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z"];
     if let Some(time) = with_zone.iter().find_map(|form| DateTime::parse_from_str(text, form).ok()) {
         return instant(time);

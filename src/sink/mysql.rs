@@ -131,6 +131,12 @@ pub fn bind(arguments: &mut MySqlArguments, value: &Value<'_>) -> Result<(), sql
         Value::Text(value) => arguments.add(value.as_ref()),
         Value::Bytes(value) => arguments.add(value.as_ref()),
         Value::Timestamp(micros) => arguments.add(day_and_time(*micros)),
-        Value::Array(_) => Err("MySQL has no arrays".into()),
+        Value::Array(_) => Err(no_arrays()),
     }
+}
+
+/// The mapping makes none for MySQL's columns.
+#[cold]
+fn no_arrays() -> sqlx::error::BoxDynError {
+    "MySQL has no arrays".into()
 }

@@ -56,7 +56,7 @@ pub use time::epoch_ms;
 
 /// Converts a member of a document, given as its JSON text. The rejection's message does not yet name the column.
 pub fn json<'a>(json: &'a str, column: &Column, format: &ValueFormat) -> Result<Value<'a>, Rejection> {
-    if column.kind == ColumnKind::Json && json != "null" {
+    if matches!(column.kind, ColumnKind::Json) && json != "null" {
         return json::convert(json, column);
     }
     match json.as_bytes().first() {
@@ -72,15 +72,21 @@ pub fn json<'a>(json: &'a str, column: &Column, format: &ValueFormat) -> Result<
             _ => Err(wrong_type(json, column)),
         },
         Some(b'n') => Ok(Value::Null),
-        Some(b'[') => match &column.kind {
-            ColumnKind::Array { element } => array::convert(json, element, format),
-            ColumnKind::Choice { several: true, .. } => match serde_json::from_str::<Vec<String>>(json) {
-                // A comma would make two members of one.
-                Ok(members) if !members.iter().any(|member| member.is_empty() || member.contains(',')) => {
-                    text(&members.join(","), column, format).map(Value::into_owned)
-                }
-                _ => Err(wrong_type(json, column)),
-            },
+        Some(b'[') => list(json, column, format),
+        _ => Err(wrong_type(json, column)),
+    }
+}
+
+/// Converts an array. It stands apart, as [`other_text`] does, to keep small what every value goes through.
+#[inline(never)]
+fn list(json: &str, column: &Column, format: &ValueFormat) -> Result<Value<'static>, Rejection> {
+    match &column.kind {
+        ColumnKind::Array { element } => array::convert(json, element, format),
+        ColumnKind::Choice { several: true, .. } => match serde_json::from_str::<Vec<String>>(json) {
+            // A comma would make two members of one.
+            Ok(members) if !members.iter().any(|member| member.is_empty() || member.contains(',')) => {
+                text(&members.join(","), column, format).map(Value::into_owned)
+            }
             _ => Err(wrong_type(json, column)),
         },
         _ => Err(wrong_type(json, column)),
@@ -98,9 +104,18 @@ fn unescaped(json: &str) -> Result<Cow<'_, str>, Rejection> {
 
 /// Converts a text: a JSON string, a hash's field, a key.
 pub fn text<'a>(value: &'a str, column: &Column, format: &ValueFormat) -> Result<Value<'a>, Rejection> {
+    match &column.kind {
+        ColumnKind::Text { max_chars, max_bytes } => text::within(text::without_nul(value)?, *max_chars, *max_bytes),
+        ColumnKind::Timestamp { .. } => time::instant(value, column, format),
+        _ => other_text(value, column, format),
+    }
+}
+
+/// Converts a text to what is less often one.
+#[inline(never)]
+fn other_text<'a>(value: &'a str, column: &Column, format: &ValueFormat) -> Result<Value<'a>, Rejection> {
     let wrong = || wrong_type(&json::quoted(value), column);
     match &column.kind {
-        ColumnKind::Text { max_chars, max_bytes } => text::within(value, *max_chars, *max_bytes),
         ColumnKind::Bytes { max, .. } => bytes::convert(value, *max, format.encoding),
         ColumnKind::Bool => match value {
             "true" | "1" => Ok(Value::Bool(true)),
@@ -117,8 +132,7 @@ pub fn text<'a>(value: &'a str, column: &Column, format: &ValueFormat) -> Result
                 Err(wrong())
             }
         }
-        ColumnKind::NumberOrText => number::number_or_text(value, column),
-        ColumnKind::Timestamp { .. } => time::instant(value, column, format),
+        ColumnKind::NumberOrText => number::number_or_text(text::without_nul(value)?, column),
         // A column that takes any JSON takes a text as a JSON string.
         ColumnKind::Json => {
             let quoted = json::quoted(value);
@@ -154,9 +168,9 @@ pub fn text<'a>(value: &'a str, column: &Column, format: &ValueFormat) -> Result
                 Err(wrong())
             }
         }
-        ColumnKind::Other => Ok(Value::text(value)),
+        ColumnKind::Text { .. } | ColumnKind::Timestamp { .. } => Err(wrong()),
+        ColumnKind::Other => Ok(Value::text(text::without_nul(value)?)),
     }
-    .and_then(text::without_nul)
 }
 
 /// What a JSON value is, in words.

@@ -24,13 +24,13 @@ pub fn within(value: &str, max_chars: Option<u64>, max_bytes: Option<u64>) -> Re
     }
 }
 
-/// PostgreSQL cannot store the character NUL in a text, and C programs that read the others stop at it.
-pub fn without_nul(value: Value<'_>) -> Result<Value<'_>, Rejection> {
-    match &value {
-        Value::Text(text) if text.contains('\0') => {
-            Err(out_of_range(text, "holds the character NUL, which a text column cannot store"))
-        }
-        _ => Ok(value),
+/// A text without the character NUL, which PostgreSQL cannot store in a text, and at which C programs that read the others
+/// stop.
+pub fn without_nul(text: &str) -> Result<&str, Rejection> {
+    // As bytes, which takes half the time, and every text comes here.
+    match text.as_bytes().contains(&0) {
+        true => Err(out_of_range(text, "holds the character NUL, which a text column cannot store")),
+        false => Ok(text),
     }
 }
 

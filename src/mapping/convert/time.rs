@@ -17,6 +17,7 @@ pub fn instant(text: &str, column: &Column, format: &ValueFormat) -> Result<Valu
 }
 
 /// The instant of a number.
+#[inline(never)]
 pub fn epoch(number: &str, column: &Column, format: &ValueFormat) -> Result<Value<'static>, Rejection> {
     let plain = match number.contains(['e', 'E']) {
         true => super::number::canonical_decimal(number).into(),

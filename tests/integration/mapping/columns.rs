@@ -93,3 +93,52 @@ async fn columns_find_the_members_of_their_names() {
         assert_eq!(dead(&setting).await, Vec::<String>::new());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_says_how_its_values_are_written() {
+    let stream = r#"    columns:
+      local: {from: local, zone: Europe/Berlin}
+      seconds: {from: seconds, epoch: s}
+      bytes: {from: bytes, encoding: base64}
+      hex: {from: hex, encoding: hex, default: "6b"}
+"#;
+    for kind in Kind::ALL {
+        let bytes = if kind == Kind::Postgres { "bytea" } else { "blob" };
+        let time = if kind == Kind::Postgres { "timestamp(3)" } else { "datetime(3)" };
+        let table = format!("CREATE TABLE thing (local {time}, seconds {time}, bytes {bytes}, hex {bytes})");
+        let mut setting = setting(kind, &[&table]).await;
+        let documents = [
+            r#"{"local": "2024-06-01T12:00:00", "seconds": 1717236000.5, "bytes": "aGk=", "hex": "6f6B"}"#,
+            r#"{"local": "2024-06-01T12:00:00Z", "seconds": 0, "bytes": "aGk"}"#,
+            r#"{"local": "2024-03-31T02:30:00"}"#,
+            r#"{"bytes": "not base64"}"#,
+        ];
+        let entries = documents.map(|document| [("payload", document)]);
+        add(&mut setting, &entries.iter().map(|entry| entry.as_slice()).collect::<Vec<_>>()).await;
+        run_through(&setting, stream, 4).await;
+        let text = |column: &str| match kind {
+            Kind::Postgres => format!("to_char({column}, 'YYYY-MM-DD HH24:MI:SS')"),
+            Kind::MariaDb => format!("date_format({column}, '%Y-%m-%d %H:%i:%s')"),
+            Kind::Sqlite => format!("substr({column}, 1, 19)"),
+        };
+        let of_bytes = |column: &str| match kind {
+            Kind::Postgres => format!("upper(encode({column}, 'hex'))"),
+            Kind::MariaDb | Kind::Sqlite => format!("hex({column})"),
+        };
+        let sql = format!(
+            "SELECT {}, {}, {}, {} FROM thing ORDER BY seconds",
+            text("local"),
+            text("seconds"),
+            of_bytes("bytes"),
+            of_bytes("hex")
+        );
+        assert_eq!(
+            setting.rows(&sql).await,
+            ["2024-06-01 12:00:00|1970-01-01 00:00:00|6869|6B", "2024-06-01 10:00:00|2024-06-01 10:00:00|6869|6F6B"],
+            "{kind:?}"
+        );
+        let dead = dead(&setting).await;
+        assert_eq!(dead.len(), 2, "{kind:?}: {dead:?}");
+        assert!(dead[0].contains("column `local`") && dead[1].contains("column `bytes`"), "{dead:?}");
+    }
+}

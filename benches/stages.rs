@@ -17,9 +17,12 @@ use sea_orm::DbBackend;
 use sea_orm::sqlx::mysql::MySqlArguments;
 use write_behind::decode::{Decoded, Located, decode};
 use write_behind::event::{Document, Entry};
+use write_behind::expression::{Expression, Input, Variable};
 use write_behind::mapping::{Change, Mapped, Mapping, Step, fold};
 use write_behind::row::{Row, RowWriter};
-use write_behind::settings::{ColumnSource, DocumentSource, Layers, RdbmsKind, Settings, StreamSettings, WriteMode};
+use write_behind::settings::{
+    ColumnSettings, DocumentSource, Layers, RdbmsKind, Settings, StreamSettings, TableSettings, WriteMode,
+};
 use write_behind::sink::encode::{Form, ValuesStatements, bind_mysql, bind_sqlite, put_copy_row};
 use write_behind::stream::reader::of_one_stream;
 use write_behind::table::{Column, ColumnKind, Table, TableName, TablePlan};
@@ -57,6 +60,11 @@ fn main() {
     encode_sqlite(&mut group, &flat);
 
     group.finish();
+
+    let mut group = criterion.benchmark_group("expression");
+    group.throughput(Throughput::Elements(EVENTS));
+    expressions(&mut group, &flat);
+    group.finish();
     criterion.final_summary();
 }
 
@@ -74,10 +82,10 @@ struct Batch {
 impl Batch {
     fn new(work: &Work, shape: Shape) -> Batch {
         let settings = settings(work, shape);
-        let mapping = Mapping::compile(&settings, &table(work), RdbmsKind::Postgres).expect("settings that fit");
+        let mapping = Mapping::compile(&settings, &[table(work)], RdbmsKind::Postgres).expect("settings that fit");
         let mut batch = Batch {
             answer: answer(work, shape),
-            plan: mapping.plan(),
+            plan: mapping.plans().remove(0),
             settings,
             mapping,
             entries: Vec::new(),
@@ -114,16 +122,45 @@ impl Batch {
             .map(entry, event, document, &mut rows)
             .expect("values that fit")
         {
-            Mapped::Change(change) => change,
+            Mapped::Changes(changes) => changes.into_iter().next().expect("a change"),
             Mapped::Skip => panic!("every operation is written"),
         };
         self.entries.iter().zip(&self.events).map(map).collect()
     }
 
     fn fold(&self, rows: u64) -> Vec<Step<'_>> {
-        let steps = fold(&self.changes, &self.plan);
+        let steps = fold(&self.changes, std::slice::from_ref(&self.plan));
         assert_eq!(steps.iter().map(|step| step.rows.len() as u64).sum::<u64>(), rows);
         steps
+    }
+}
+
+/// What reading a document, a filter and a computed column cost.
+fn expressions(group: &mut BenchmarkGroup<'_, WallTime>, batch: &Batch) {
+    let documents: Vec<&str> = batch.events.iter().map(|(_, document)| text(document)).collect();
+    let inputs: Vec<Input> = documents.iter().map(|text| Input::read(text).expect("JSON")).collect();
+    let compile = |text| Expression::compile(text, &["$op"]).expect("an expression");
+    let filter = compile(r#".action != "nothing" and $op != "delete""#);
+    let column = compile(r#"(.user_id | ascii_downcase) + ":" + .action"#);
+    let variables = [("$op", Variable::Text("insert"))];
+    group.bench_function("read", |bencher| {
+        bencher.iter(|| documents.iter().for_each(|text| drop(black_box(Input::read(text).expect("JSON")))));
+    });
+    group.bench_function("filter", |bencher| {
+        bencher.iter(|| inputs.iter().for_each(|input| assert!(filter.holds(input, &variables).expect("an answer"))));
+    });
+    group.bench_function("column", |bencher| {
+        bencher.iter(|| {
+            let values = inputs.iter().map(|input| column.evaluate(input, &variables).expect("an answer"));
+            values.for_each(|value| assert!(value.is_some()));
+        });
+    });
+}
+
+fn text(document: &Document) -> &str {
+    match document {
+        Document::Json(text) => str::from_utf8(text).expect("UTF-8"),
+        document => panic!("the document is {document:?}"),
     }
 }
 
@@ -229,24 +266,30 @@ fn answer(work: &Work, shape: Shape) -> Bytes {
 fn settings(work: &Work, shape: Shape) -> StreamSettings {
     let defaults = Settings::load(&Layers::default()).expect("the defaults are sound");
     let stream = defaults.streams.into_iter().next().expect("the stream of the example");
-    let id = ColumnSource { column: "id".to_owned(), from: "$key".to_owned() };
-    let others = work.columns.iter();
-    let others = others.map(|column| ColumnSource { column: column.name.clone(), from: shape.path(&column.member) });
-    StreamSettings {
+    let id = ColumnSettings::from("id", "$key");
+    let others = work.columns.iter().map(|column| ColumnSettings::from(&column.name, shape.path(&column.member)));
+    let table = TableSettings {
+        setting: "streams.user_action".to_owned(),
         table: work.table(),
         mode: if work.mode == Mode::Upsert { WriteMode::Upsert } else { WriteMode::Append },
         key: vec!["id".to_owned()],
+        auto: false,
         columns: std::iter::once(id).chain(others).collect(),
-        ..stream
-    }
+    };
+    StreamSettings { tables: vec![table], ..stream }
 }
 
 /// The table, as PostgreSQL's catalogue has it.
 fn table(work: &Work) -> Table {
     let column = |name: &str, kind: Type| {
         let (sql_type, cast_type, kind) = match kind {
-            Type::Text => ("character varying(64)", "varchar", ColumnKind::Text { max_chars: Some(64) }),
-            Type::Time => ("timestamp(3)", "timestamp", ColumnKind::Timestamp { fraction_digits: 3 }),
+            Type::Text => {
+                ("character varying(64)", "varchar", ColumnKind::Text { max_chars: Some(64), max_bytes: None })
+            }
+            Type::Time => {
+                let kind = ColumnKind::Timestamp { fraction_digits: 3, first: i64::MIN, last: i64::MAX };
+                ("timestamp(3)", "timestamp", kind)
+            }
             Type::Double => ("double precision", "float8", ColumnKind::Float { single: false }),
         };
         Column {
@@ -266,6 +309,7 @@ fn table(work: &Work) -> Table {
         columns: std::iter::once(column("id", Type::Text)).chain(others).collect(),
         unique_keys: vec![vec!["id".to_owned()]],
         rules: Vec::new(),
+        references: Vec::new(),
         takes_copy: true,
         not_transactional: None,
     }

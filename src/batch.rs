@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::event::{Document, Entry, Rejection, StreamId};
 use crate::lane::{ChainGap, Span};
-use crate::mapping::Change;
+use crate::mapping::Changes;
 
 /// An event with what is to be done for it. Entry and document are kept for the dead letter it may become.
 #[derive(Debug, PartialEq)]
@@ -13,11 +13,11 @@ pub struct MappedEvent {
     pub entry: Entry,
     /// The document as received.
     pub document: Document,
-    /// The change of the table, or why there can be none.
-    pub outcome: Result<Change, Rejection>,
+    /// The changes of the tables, or why there can be none.
+    pub outcome: Result<Changes, Rejection>,
 }
 
-/// All events of one lane in one span of the stream, mapped to changes of the table.
+/// All events of one lane in one span of the stream, mapped to changes of the tables.
 #[derive(Debug, PartialEq)]
 pub struct MappedBatch {
     /// The link of the lane's chain that the batch fills.
@@ -97,15 +97,13 @@ impl PendingBatches {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::ChangeKind;
-    use crate::row::Row;
 
     fn batch(after: u64, upto: u64, events: usize) -> MappedBatch {
         let id = |ms| StreamId { ms, seq: 0 };
         let event = |n: u64| MappedEvent {
             entry: Entry { id: id(after + 1 + n), fields: Default::default() },
             document: Document::None,
-            outcome: Ok(Change { kind: ChangeKind::Append, row: Row::default() }),
+            outcome: Ok(Changes::new()),
         };
         let events = (0..events as u64).map(event).collect();
         MappedBatch { span: Span { after: id(after), upto: id(upto) }, events, skipped: 1, credits: 10 }

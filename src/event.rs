@@ -153,6 +153,8 @@ pub enum RejectionClass {
     TooLong,
     /// No value for a column that must have one.
     MissingValue,
+    /// An expression of the mapping gave no answer for the document.
+    Expression,
     /// The database refused the row: unique, foreign key, check or not-null constraint.
     Constraint,
     /// The database refused the row's data for another reason.
@@ -171,6 +173,7 @@ impl RejectionClass {
             RejectionClass::OutOfRange => "out_of_range",
             RejectionClass::TooLong => "too_long",
             RejectionClass::MissingValue => "missing_value",
+            RejectionClass::Expression => "expression",
             RejectionClass::Constraint => "constraint",
             RejectionClass::Refused => "refused",
         }
@@ -193,6 +196,16 @@ impl Rejection {
     /// A fault of the event as a whole.
     pub fn new(class: RejectionClass, message: impl Into<String>) -> Self {
         Rejection { class, column: None, message: message.into() }
+    }
+
+    /// The same, with who it comes from.
+    pub fn told_of(self, whom: &str) -> Self {
+        Rejection { message: format!("{whom}: {}", self.message), ..self }
+    }
+
+    /// A fault of one column.
+    pub fn of_column(class: RejectionClass, column: &str, message: String) -> Self {
+        Rejection { class, column: Some(column.to_owned()), message }
     }
 }
 

@@ -22,9 +22,45 @@ pub enum Value<'a> {
     Text(Cow<'a, str>),
     /// Bytes.
     Bytes(Cow<'a, [u8]>),
+    /// Values in one or more dimensions.
+    Array(Array<'a>),
     /// Day and time in UTC, in microseconds since 1970.
     Timestamp(i64),
 }
+
+/// Values in a list, or in lists of lists of equal lengths: the number of dimensions, the length of each in 4 bytes, and the
+/// values as in a [`Row`]. All in one run, so that every other value stays small.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array<'a>(Cow<'a, [u8]>);
+
+impl Array<'static> {
+    /// An array of `values`, which are as many as the product of the lengths says. There are at most 255 of these.
+    pub fn new(lengths: &[u32], values: Row) -> Self {
+        let lengths_bytes = lengths.iter().flat_map(|length| length.to_ne_bytes());
+        Array([lengths.len() as u8].into_iter().chain(lengths_bytes).chain(values.0).collect())
+    }
+}
+
+impl Array<'_> {
+    /// The lengths of the lists, the outermost first; none of them is 0, and there are none in an empty array.
+    pub fn lengths(&self) -> impl DoubleEndedIterator<Item = u32> + ExactSizeIterator {
+        let length = |bytes: &[u8]| bytes.try_into().map(u32::from_ne_bytes).unwrap_or_default();
+        self.parts().0.chunks_exact(LENGTH_BYTES).map(length)
+    }
+
+    /// The values, the last dimension's one after another.
+    pub fn values(&self) -> impl Iterator<Item = Value<'_>> {
+        Runs(self.parts().1).map(|run| value_of(run))
+    }
+
+    fn parts(&self) -> (&[u8], &[u8]) {
+        let (dimensions, rest) = self.0.split_first().unwrap_or((&0, &[]));
+        rest.split_at_checked(usize::from(*dimensions) * LENGTH_BYTES).unwrap_or_default()
+    }
+}
+
+/// Bytes of a dimension's length.
+const LENGTH_BYTES: usize = 4;
 
 impl<'a> Value<'a> {
     /// A text.
@@ -43,6 +79,16 @@ impl<'a> Value<'a> {
             Value::Text(text) => Value::Text(text.into_owned().into()),
             Value::Bytes(bytes) => Value::Bytes(bytes.into_owned().into()),
             Value::Timestamp(micros) => Value::Timestamp(micros),
+            Value::Array(array) => Value::Array(Array(array.0.into_owned().into())),
+        }
+    }
+
+    /// The same, borrowed.
+    pub fn borrowed(&self) -> Value<'_> {
+        match self {
+            Value::Text(text) => Value::text(text.as_ref()),
+            Value::Bytes(bytes) => Value::Bytes(bytes.as_ref().into()),
+            scalar => scalar.clone().into_owned(),
         }
     }
 
@@ -52,6 +98,7 @@ impl<'a> Value<'a> {
         match self {
             Value::Text(text) => text.len() + SCALAR,
             Value::Bytes(bytes) => bytes.len() + SCALAR,
+            Value::Array(array) => array.0.len() + SCALAR,
             _ => SCALAR,
         }
     }
@@ -85,7 +132,8 @@ mod tag {
     pub const FLOAT: u8 = 5;
     pub const TEXT: u8 = 6;
     pub const BYTES: u8 = 7;
-    pub const TIMESTAMP: u8 = 8;
+    pub const ARRAY: u8 = 8;
+    pub const TIMESTAMP: u8 = 9;
 }
 
 impl RowWriter {
@@ -100,6 +148,7 @@ impl RowWriter {
             Value::Text(text) => self.run(tag::TEXT, text.as_bytes()),
             Value::Bytes(bytes) => self.run(tag::BYTES, bytes),
             Value::Timestamp(micros) => self.scalar(tag::TIMESTAMP, micros.to_ne_bytes()),
+            Value::Array(array) => self.run(tag::ARRAY, &array.0),
         }
     }
 
@@ -183,7 +232,7 @@ impl<'a> Iterator for Runs<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         let length = match *self.0.first()? {
             tag::NULL | tag::FALSE | tag::TRUE => 1,
-            tag::TEXT | tag::BYTES => HEAD + u64::from_ne_bytes(scalar(self.0)) as usize,
+            tag::TEXT | tag::BYTES | tag::ARRAY => HEAD + u64::from_ne_bytes(scalar(self.0)) as usize,
             _ => HEAD,
         };
         let (run, rest) = self.0.split_at_checked(length)?;
@@ -208,6 +257,7 @@ fn value_of(run: &[u8]) -> Value<'_> {
         // It was a text when it was pushed.
         Some(&tag::TEXT) => Value::text(std::str::from_utf8(content()).unwrap_or_default()),
         Some(&tag::BYTES) => Value::Bytes(content().into()),
+        Some(&tag::ARRAY) => Value::Array(Array(content().into())),
         _ => Value::Null,
     }
 }
@@ -228,6 +278,9 @@ mod tests {
             Value::text("größe\n"),
             Value::Bytes(vec![0, 255].into()),
             Value::Timestamp(-1),
+            Value::Array(Array::new(&[], Row::default())),
+            Value::Array(Array::new(&[1, 2], [Value::Null, Value::text("a")].into_iter().collect())),
+            Value::Array(Array::new(&[2, 1], [Value::Null, Value::text("a")].into_iter().collect())),
         ]
     }
 
@@ -271,6 +324,17 @@ mod tests {
                 assert_eq!(key(value) == key(other), place == other_place, "{value:?} and {other:?}");
             }
         }
+    }
+
+    #[test]
+    fn an_array_keeps_its_shape_and_its_values() {
+        let values = [Value::Int(1), Value::Null, Value::text("x"), Value::Bool(true)];
+        let array = Array::new(&[2, 2], values.iter().cloned().collect());
+        let row: Row = [Value::Array(array), Value::Int(7)].into_iter().collect();
+        let Some(Value::Array(array)) = row.value(0) else { panic!("not an array: {row:?}") };
+        assert_eq!(array.lengths().collect::<Vec<_>>(), [2, 2]);
+        assert_eq!(array.values().collect::<Vec<_>>(), values);
+        assert_eq!(row.value(1), Some(Value::Int(7)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::error::PipelineError;
 use crate::mapping::Mapping;
-use crate::settings::{RdbmsKind, RdbmsSettings, Settings, StreamSettings};
+use crate::settings::{RdbmsKind, RdbmsSettings, Settings, StreamSettings, TableSettings};
 use crate::sink::{ErrorClass, SqlError, Target, catalogue, rights};
 use crate::stream::capabilities::Capabilities;
 use crate::stream::connection::RedisClient;
@@ -200,7 +200,8 @@ fn none_of(problems: Vec<String>) -> Result<(), PipelineError> {
     if problems.is_empty() { Ok(()) } else { Err(PipelineError::Configuration(problems.join("\n"))) }
 }
 
-/// Reads the table's catalogue and compiles the mapping; the inner error lists every problem of the settings.
+/// Reads the catalogue of the stream's tables and compiles the mapping; the inner error lists every problem of the
+/// settings.
 ///
 /// # Errors
 /// The catalogue could not be read.
@@ -208,18 +209,21 @@ pub async fn compile_mapping(
     target: &Target,
     stream: &StreamSettings,
 ) -> Result<Result<Mapping, Vec<String>>, SqlError> {
-    let name = TableName::parse(&stream.table);
-    Ok(match catalogue::read(target.db(), &name).await? {
-        Some(table) => Mapping::compile(stream, &table, target.kind()),
-        None => Err(vec![missing_table(stream)]),
-    })
+    let (mut tables, mut missing) = (Vec::new(), Vec::new());
+    for settings in &stream.tables {
+        match catalogue::read(target.db(), &TableName::parse(&settings.table)).await? {
+            Some(table) => tables.push(table),
+            None => missing.push(missing_table(settings)),
+        }
+    }
+    Ok(if missing.is_empty() { Mapping::compile(stream, &tables, target.kind()) } else { Err(missing) })
 }
 
-fn missing_table(stream: &StreamSettings) -> String {
-    let StreamSettings { entity, table, .. } = stream;
+fn missing_table(settings: &TableSettings) -> String {
+    let TableSettings { setting, table, .. } = settings;
     let is_example = table == "user_actions";
     let hint = if is_example { ", or make the shipped example's with `pipeline migrate up --example`" } else { "" };
-    format!("streams.{entity}.table: there is no table `{table}`: create it, or name another{hint}")
+    format!("{setting}.table: there is no table `{table}`: create it, or name another{hint}")
 }
 
 /// Waits for what can come right by itself.

@@ -1,7 +1,10 @@
 //! What the pipeline knows of a target table: its columns and their types, read from the database's catalogue.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+
+use chrono::{NaiveDate, NaiveTime};
 
 /// A table's name, with its schema where one was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub struct Table {
     pub unique_keys: Vec<Vec<String>>,
     /// What else can refuse a row, in the database's own words: constraints and triggers. They are only compared.
     pub rules: Vec<String>,
+    /// The tables that its foreign keys refer to, without their schemas.
+    pub references: Vec<String>,
     /// Whether PostgreSQL's `COPY` does with it what `INSERT` does, which knows rules, policies and views.
     pub takes_copy: bool,
     /// Why rows in it cannot be part of a transaction (`MyISAM`), if they cannot.
@@ -78,6 +83,13 @@ pub struct Column {
     pub generated: bool,
 }
 
+impl Column {
+    /// Whether two texts are two values here.
+    pub fn keeps_texts_apart(&self) -> bool {
+        matches!(self.kind, ColumnKind::Text { .. }) && self.compares_exactly
+    }
+}
+
 /// What values a column takes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ColumnKind {
@@ -101,16 +113,25 @@ pub enum ColumnKind {
     Decimal {
         /// All digits; `None` is no limit.
         precision: Option<u32>,
-        /// Digits after the point.
-        scale: Option<u32>,
+        /// Digits after the point; below zero, as many before it that must be 0.
+        scale: Option<i32>,
+        /// Whether what is no 64-bit integer becomes a float, which keeps 15 digits (SQLite).
+        as_float: bool,
     },
-    /// Text of at most so many characters.
+    /// Text of at most so many characters and bytes.
     Text {
         /// Characters; `None` is the database's own limit.
         max_chars: Option<u64>,
+        /// Bytes of UTF-8; `None` is the database's own limit.
+        max_bytes: Option<u64>,
     },
     /// Bytes.
-    Bytes,
+    Bytes {
+        /// Most of them; `None` is the database's own limit.
+        max: Option<u64>,
+        /// Whether the database makes fewer as many by zeros at the end (`BINARY`).
+        padded: bool,
+    },
     /// JSON.
     Json,
     /// UUID.
@@ -118,11 +139,34 @@ pub enum ColumnKind {
     /// Day without time.
     Date,
     /// Time without day.
-    Time,
+    Time {
+        /// What the time is one of.
+        clock: Clock,
+        /// Digits of a second's fraction, 0 to 6; what is finer is cut off.
+        fraction_digits: u32,
+    },
     /// Day and time, in UTC.
     Timestamp {
         /// Digits of a second's fraction, 0 to 6; what is finer is cut off.
         fraction_digits: u32,
+        /// The first that the database takes, in microseconds since 1970.
+        first: i64,
+        /// The last.
+        last: i64,
+    },
+    /// A length of time in months, days and microseconds (PostgreSQL).
+    Interval {
+        /// The database drops whatever is less than one of these.
+        smallest: IntervalPart,
+        /// Digits of a second's fraction, 0 to 6.
+        fraction_digits: u32,
+    },
+    /// An address in a network.
+    Address(Address),
+    /// A list of values, or a list of lists of equal lengths (PostgreSQL).
+    Array {
+        /// What each of them must be.
+        element: Box<Column>,
     },
     /// One of these texts, or several of them with commas between (`ENUM`, `SET`).
     Choice {
@@ -131,8 +175,59 @@ pub enum ColumnKind {
         /// Whether there may be several.
         several: bool,
     },
+    /// Numbers, and texts unless they look like a number: those would become one (SQLite, for type names it does not know).
+    NumberOrText,
     /// Any other type: the database reads the value from its text.
     Other,
+}
+
+impl ColumnKind {
+    /// Day and time in these years, in UTC.
+    pub fn timestamp(fraction_digits: u32, years: RangeInclusive<i32>) -> Self {
+        let start_of = |year| NaiveDate::from_yo_opt(year, 1).unwrap_or(NaiveDate::MAX).and_time(NaiveTime::MIN);
+        let micros = |year| start_of(year).and_utc().timestamp_micros();
+        ColumnKind::Timestamp { fraction_digits, first: micros(*years.start()), last: micros(years.end() + 1) - 1 }
+    }
+}
+
+/// What a time without a day is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// A time of the day, from 00:00 up to 24:00.
+    Day,
+    /// The same, with an offset from UTC.
+    DayWithOffset,
+    /// A time that has passed, up to 838:59:59 in both directions (MySQL).
+    Span,
+}
+
+/// The parts of an interval, the largest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "known to everyone")]
+pub enum IntervalPart {
+    Year,
+    Month,
+    Day,
+    Hour,
+    Minute,
+    Second,
+}
+
+/// The kinds of address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Of a host, of either version of IP, maybe with the length of its network's prefix (`inet`).
+    Host,
+    /// Of a network, of either version of IP (`cidr`).
+    Network,
+    /// Of IP version 4, alone (`inet4`).
+    V4,
+    /// Of IP version 6, alone (`inet6`).
+    V6,
+    /// Of a device, with 6 bytes (`macaddr`).
+    Mac,
+    /// Of a device, with 8 bytes (`macaddr8`).
+    Mac8,
 }
 
 /// What the writers need to know of the target table.
@@ -149,6 +244,11 @@ pub struct TablePlan {
     /// Whether the database takes the rows of a statement one after another, so that two of them may have one key. Else
     /// it refuses such a statement (PostgreSQL).
     pub rows_in_order: bool,
+}
+
+/// The names of the tables, for messages.
+pub fn names_of(plans: &[TablePlan]) -> String {
+    plans.iter().map(|plan| plan.table.name.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 impl TablePlan {

@@ -42,12 +42,13 @@ fn files_are_of_a_size_to_be_read() {
 /// Pure modules decide; they do no I/O, know no clock and no log, and so are tested without any.
 #[test]
 fn pure_modules_import_nothing_impure() {
-    const PURE: [&str; 16] = [
+    const PURE: [&str; 18] = [
         "src/audit.rs",
         "src/batch.rs",
         "src/credits.rs",
         "src/decode.rs",
         "src/event.rs",
+        "src/expression/",
         "src/fields.rs",
         "src/lane.rs",
         "src/mapping/",
@@ -57,6 +58,7 @@ fn pure_modules_import_nothing_impure() {
         "src/supervision/exit.rs",
         "src/supervision/strategy.rs",
         "src/table.rs",
+        "src/value_format.rs",
         "src/wire.rs",
         "src/error.rs",
     ];
@@ -64,7 +66,8 @@ fn pure_modules_import_nothing_impure() {
         ["actix", "redis::", "sea_orm", "sqlx", "tokio", "slog", "Instant::now", "SystemTime::now"];
     let sources = sources();
     for pure in PURE {
-        let files: Vec<_> = sources.iter().filter(|(path, _)| path.to_string_lossy().starts_with(pure)).collect();
+        let is_pure = |path: &Path| path.starts_with(pure.trim_end_matches('/')) && !path.ends_with("tests.rs");
+        let files: Vec<_> = sources.iter().filter(|(path, _)| is_pure(path)).collect();
         assert!(!files.is_empty(), "{pure} is gone: mend this list");
         for (path, text) in files {
             let code = without_tests(text).lines().filter(|line| !line.trim_start().starts_with("//"));

@@ -74,7 +74,7 @@ impl MetricsActor {
             let subject = LogSubject {
                 entity: settings.entity.clone(),
                 stream: settings.stream_name.clone(),
-                table: settings.table.clone(),
+                table: settings.table_names(),
             };
             let counters = StreamCounters {
                 subject,

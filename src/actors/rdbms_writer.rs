@@ -19,7 +19,7 @@ use crate::sink::{Applied, Applier, ApplyError, ErrorClass, LaneIdentity, SqlErr
 use crate::supervision::exit::{ExitReason, LastWords};
 use crate::supervision::progress::Progress;
 use crate::supervision::retry::Retry;
-use crate::table::TablePlan;
+use crate::table::{TablePlan, names_of};
 
 /// What a writer needs to begin.
 pub struct RdbmsWriterStart {
@@ -30,7 +30,7 @@ pub struct RdbmsWriterStart {
     /// The database.
     pub target: Target,
     /// The target table.
-    pub plan: TablePlan,
+    pub plans: Arc<[TablePlan]>,
     /// Retries and limits.
     pub settings: RdbmsSettings,
     /// How often a writer without work looks whether the checkpoint still stands where it left it.
@@ -76,7 +76,7 @@ struct DeadLetterReport {
 struct Task {
     lane: LaneIdentity,
     target: Target,
-    plan: TablePlan,
+    plans: Arc<[TablePlan]>,
     settings: RdbmsSettings,
     progress: Progress,
     draining: watch::Receiver<bool>,
@@ -99,7 +99,7 @@ impl RdbmsWriter {
         let task = Task {
             lane: start.lane,
             target: start.target,
-            plan: start.plan,
+            plans: start.plans,
             settings: start.settings,
             progress: start.progress,
             draining: start.draining,
@@ -211,7 +211,7 @@ impl RdbmsWriter {
         let Some((id, why)) = dead.last() else { return };
         warn!(self.task.log, "events became dead letters: see `pipeline dead-letters list`";
             "events" => self.dead_letters.unsaid, "newest" => %id, "class" => why.class.name(), "column" => &why.column,
-            "table" => %self.task.plan.table.name);
+            "table" => names_of(&self.task.plans));
         self.dead_letters = DeadLetterReport { said: Some(Instant::now()), unsaid: 0 };
     }
 
@@ -297,13 +297,13 @@ impl Task {
         let ready = match applier {
             Some(ready) => ready,
             None => {
-                let session = self.target.open_session(self.plan.clone()).await?;
+                let session = self.target.open_session(&self.plans).await?;
                 let limit = self.settings.statement_timeout;
                 applier.insert(Applier::new(
                     session,
                     self.target.clone(),
                     self.lane.clone(),
-                    self.plan.clone(),
+                    self.plans.clone(),
                     limit,
                     self.progress.clone(),
                 ))
@@ -357,7 +357,7 @@ impl Task {
     }
 
     fn explain(&self, error: &SqlError) -> String {
-        format!("writing stream `{}` to {}: {error}", self.lane.stream, self.plan.table.name)
+        format!("writing stream `{}` to {}: {error}", self.lane.stream, names_of(&self.plans))
     }
 }
 

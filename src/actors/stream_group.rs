@@ -143,8 +143,7 @@ async fn newest_id(connection: &mut RedisConnection, stream: &StreamSettings) ->
 
 /// Lanes are by document key. Where rows are keyed by something else, two lanes could meet in one row.
 fn usable_lanes(stream: &StreamSettings, mapping: &Mapping, log: &Logger) -> u32 {
-    let rows_could_meet = !mapping.key.is_empty() && !mapping.key_is_document_key();
-    if stream.lanes > 1 && rows_could_meet {
+    if stream.lanes > 1 && mapping.rows_could_meet() {
         warn!(log, "one lane instead of more: the key columns do not come from the document's key, so two lanes could \
             meet in one row"; "lanes" => stream.lanes);
         return 1;
@@ -265,7 +264,7 @@ impl Builder<'_> {
             lane: identity,
             position: position.clone(),
             target: self.shared.target.clone(),
-            plan: mapping.plan(),
+            plans: mapping.plans().into(),
             settings: settings.rdbms.clone(),
             look_interval: settings.metrics.refresh_interval,
             metrics: self.shared.metrics.clone(),

@@ -149,7 +149,7 @@ fn map_batch(
                 skipped += 1;
                 continue;
             }
-            Ok(Mapped::Change(change)) => Ok(change),
+            Ok(Mapped::Changes(changes)) => Ok(changes),
             Err(rejection) => Err(rejection),
         };
         events.push(MappedEvent { entry, document, outcome });

@@ -2,108 +2,198 @@
 
 use std::sync::Arc;
 
+use super::context::VARIABLES;
+use super::key_pattern::KeyPattern;
 use super::members::Paths;
 use super::path::Path;
-use super::{MappedColumn, Mapping, Source};
-use crate::settings::{ColumnSource, RdbmsKind, StreamSettings, WriteMode};
-use crate::table::{Column, ColumnKind, Table};
+use super::source::Source;
+use super::{MappedColumn, Mapping, TableMapping, convert};
+use crate::expression::Expression;
+use crate::row::Value;
+use crate::settings::{ColumnSettings, ColumnSource, OnNull, RdbmsKind, StreamSettings, TableSettings, WriteMode};
+use crate::table::{Column, Table};
+use crate::value_format::ValueFormat;
 
 impl Mapping {
-    /// Compiles the mapping of one stream.
+    /// Compiles the mapping of one stream; `tables` are those of `stream.tables`, in their order.
     ///
     /// # Errors
     /// Every fault, each naming its setting.
-    pub fn compile(stream: &StreamSettings, table: &Table, rdbms: RdbmsKind) -> Result<Mapping, Vec<String>> {
-        let setting = format!("streams.{}", stream.entity);
+    pub fn compile(stream: &StreamSettings, tables: &[Table], rdbms: RdbmsKind) -> Result<Mapping, Vec<String>> {
         let mut problems = Vec::new();
-        if let Some(reason) = &table.not_transactional {
-            problems.push(format!("{setting}.table: {} {reason}: exactly once needs transactions", table.name));
-        }
-        let (mut columns, mut paths) = (Vec::new(), Paths::default());
-        for from in &stream.columns {
-            let name = format!("{setting}.columns.{}", from.column);
-            match compile_column(from, table, &mut paths) {
-                Ok(column) => columns.push(column),
-                Err(problem) => problems.push(format!("{name}: {problem}")),
-            }
-        }
-        let place = |name: &String| columns.iter().position(|column| column.column.name == *name);
-        let key: Vec<usize> = stream.key.iter().filter_map(place).collect();
-        problems.extend(
-            columns_without_source(stream, table).into_iter().map(|problem| format!("{setting}.columns: {problem}")),
-        );
-        if stream.mode == WriteMode::Upsert {
-            problems.extend(upsert_problems(stream, table, rdbms).map(|problem| format!("{setting}.key: {problem}")));
-        }
+        let parsed = stream.key_pattern.as_deref().map(KeyPattern::parse).transpose();
+        let key_pattern = parsed.unwrap_or_else(|problem| {
+            problems.push(format!("streams.{}.key_pattern: {problem}", stream.entity));
+            None
+        });
+        let mut of_stream = |key: &str, text: &Option<String>| {
+            let compiled = text.as_deref().map(expression).transpose();
+            compiled.unwrap_or_else(|problem| {
+                problems.push(format!("streams.{}.{key}: {problem}", stream.entity));
+                None
+            })
+        };
+        let filter = of_stream("filter", &stream.filter);
+        let reshape = of_stream("reshape", &stream.reshape);
+        let mut compiler = Compiler { stream, rdbms, key_pattern, paths: Paths::default(), problems };
+        let pairs = stream.tables.iter().zip(tables);
+        let mut tables: Vec<TableMapping> = pairs.map(|(settings, table)| compiler.table(settings, table)).collect();
+        parents_first(&mut tables);
+        let Compiler { key_pattern, paths, problems, .. } = compiler;
         if !problems.is_empty() {
             return Err(problems);
         }
-        // The document's key is a text: two of them stay two only in a column that keeps texts apart.
-        let of_key = |index: &usize| {
-            let MappedColumn { column, source } = &columns[*index];
-            let keeps_apart = matches!(column.kind, ColumnKind::Text { .. }) && column.compares_exactly;
-            *source == Source::Key && keeps_apart
-        };
-        let key_is_document_key = stream.order_by.is_none() && key.iter().any(of_key);
         Ok(Mapping {
-            table: Arc::new(table.clone()),
-            key_is_document_key,
-            columns,
-            key,
+            tables,
             paths,
-            rows_in_order: rdbms != RdbmsKind::Postgres,
-            mode: stream.mode,
+            key_pattern,
+            filter,
+            reshape,
             write_behind: stream.write_behind,
             on_missing: stream.on_missing,
             stream_name: stream.stream_name.clone(),
+            lanes_by_key: stream.order_by.is_none(),
         })
     }
 }
 
-fn compile_column(from: &ColumnSource, table: &Table, paths: &mut Paths) -> Result<MappedColumn, String> {
-    let Some(column) = table.column(&from.column) else {
-        return Err(format!("table {} has no such column; it has {}", table.name, column_names(&table.columns)));
-    };
-    if column.generated {
-        return Err(format!("the database computes column `{}` itself: nothing can be written to it", column.name));
+/// What the tables of one mapping share while they are compiled.
+struct Compiler<'a> {
+    stream: &'a StreamSettings,
+    rdbms: RdbmsKind,
+    key_pattern: Option<KeyPattern>,
+    paths: Paths,
+    problems: Vec<String>,
+}
+
+impl Compiler<'_> {
+    /// Compiles one table. Worth something only if there are no problems in the end.
+    fn table(&mut self, settings: &TableSettings, table: &Table) -> TableMapping {
+        let setting = &settings.setting;
+        if let Some(reason) = &table.not_transactional {
+            self.problems.push(format!("{setting}.table: {} {reason}: exactly once needs transactions", table.name));
+        }
+        let mut columns = Vec::new();
+        for column in &settings.columns {
+            match self.column(column, table) {
+                Ok(mapped) => columns.push(mapped),
+                Err(problem) => self.problems.push(format!("{setting}.columns.{}: {problem}", column.column)),
+            }
+        }
+        if settings.auto {
+            let named = |column: &Column| settings.columns.iter().any(|named| named.column == column.name);
+            let others = table.columns.iter().filter(|column| !named(column));
+            for column in others.filter(|column| !column.generated && !column.has_default) {
+                let source = Source::member(Path::member(&column.name), &mut self.paths);
+                columns.push(plain(column, source));
+            }
+        }
+        let place = |name: &String| columns.iter().position(|column| column.column.name == *name);
+        let key: Vec<usize> = settings.key.iter().filter_map(place).collect();
+        if settings.auto {
+            let named = |name: &String| settings.columns.iter().any(|column| column.column == *name);
+            let missing = settings.key.iter().filter(|name| place(name).is_none() && !named(name));
+            self.problems.extend(missing.map(|name| {
+                format!(
+                    "{setting}.key: names `{name}`, which `\"*\": auto` does not map (it is no column of {}, or has a \
+                         default): name it in `columns`",
+                    table.name
+                )
+            }));
+        }
+        let inserts = self.stream.write_behind.insert || self.stream.write_behind.upsert;
+        let without = if inserts { columns_without_source(settings, table) } else { Vec::new() };
+        self.problems.extend(without.into_iter().map(|problem| format!("{setting}.columns: {problem}")));
+        if settings.mode == WriteMode::Upsert {
+            let problems = upsert_problems(&settings.key, table, self.rdbms);
+            self.problems.extend(problems.map(|problem| format!("{setting}.key: {problem}")));
+        }
+        TableMapping {
+            table: Arc::new(table.clone()),
+            columns,
+            key,
+            mode: settings.mode,
+            write_behind: self.stream.write_behind,
+            on_missing: self.stream.on_missing,
+            rows_in_order: self.rdbms != RdbmsKind::Postgres,
+        }
     }
-    let source = match from.from.as_str() {
-        "$id" => Source::EntryId,
-        "$key" => Source::Key,
-        "$op" => Source::Op,
-        "$stream" => Source::Stream,
-        "$timestamp" => Source::Timestamp,
-        other if other.starts_with('$') => {
-            return Err(format!("`{other}` is not one of $id, $key, $op, $stream, $timestamp"));
+
+    fn column(&mut self, settings: &ColumnSettings, table: &Table) -> Result<MappedColumn, String> {
+        let Some(column) = table.column(&settings.column) else {
+            return Err(format!("table {} has no such column; it has {}", table.name, column_names(&table.columns)));
+        };
+        if column.generated {
+            return Err(format!("the database computes column `{}` itself: nothing can be written to it", column.name));
         }
-        path => {
-            let path = Path::parse(path)?;
-            let number = paths.add(&path);
-            Source::Member(path, number)
-        }
-    };
-    Ok(MappedColumn { column: column.clone(), source })
+        let source = match &settings.source {
+            ColumnSource::From(from) => Source::parse(from, self.key_pattern.as_ref(), &mut self.paths)?,
+            ColumnSource::Constant(json) => Source::Constant(constant("value", json, column, &settings.format)?),
+            ColumnSource::Expression(text) => {
+                Source::Expression(expression(text).map_err(|why| format!("`expr`: {why}"))?)
+            }
+        };
+        let ColumnSettings { required, on_null, format, .. } = *settings;
+        let default = settings.default.as_ref().map(|json| constant("default", json, column, &format)).transpose()?;
+        Ok(MappedColumn { default, required, on_null, format, ..plain(column, source) })
+    }
+}
+
+fn expression(text: &str) -> Result<Expression, String> {
+    Expression::compile(text, &VARIABLES).map_err(|problem| problem.to_string())
+}
+
+/// A column with nothing but a source.
+fn plain(column: &Column, source: Source) -> MappedColumn {
+    MappedColumn {
+        column: column.clone(),
+        source,
+        default: None,
+        required: false,
+        on_null: OnNull::Write,
+        format: ValueFormat::default(),
+    }
+}
+
+/// A value that the settings give, as JSON.
+fn constant(setting: &str, json: &str, column: &Column, format: &ValueFormat) -> Result<Value<'static>, String> {
+    match convert::json(json, column, format) {
+        Ok(value) => Ok(value.into_owned()),
+        Err(rejection) => Err(format!("`{setting}` does not fit {} `{}`: {rejection}", column.sql_type, column.name)),
+    }
+}
+
+/// Puts tables after those that their foreign keys refer to; what refers to each other in a circle stays as it is.
+fn parents_first(tables: &mut Vec<TableMapping>) {
+    let mut left = std::mem::take(tables);
+    while !left.is_empty() {
+        let refers = |of: &TableMapping, to: &TableMapping| {
+            of.table.name != to.table.name && of.table.references.contains(&to.table.name.table)
+        };
+        let free = left.iter().position(|table| !left.iter().any(|other| refers(table, other)));
+        tables.push(left.remove(free.unwrap_or(0)));
+    }
 }
 
 /// Columns that every new row would lack.
-fn columns_without_source(stream: &StreamSettings, table: &Table) -> Vec<String> {
-    let inserts = stream.write_behind.insert || stream.write_behind.upsert;
-    let mapped = |column: &Column| stream.columns.iter().any(|from| from.column == column.name);
+fn columns_without_source(settings: &TableSettings, table: &Table) -> Vec<String> {
+    let named = |column: &Column| settings.columns.iter().any(|named| named.column == column.name);
+    let mapped = |column: &Column| settings.auto || named(column);
     let needed = |column: &&Column| !column.nullable && !column.has_default && !column.generated && !mapped(column);
     let said = |column: &Column| {
         let (column, table) = (&column.name, &table.name);
         format!("column `{column}` of {table} must not be NULL and has no default, and nothing is mapped to it")
     };
-    table.columns.iter().filter(|_| inserts).filter(needed).map(said).collect()
+    table.columns.iter().filter(needed).map(said).collect()
 }
 
 /// An upsert is right only if the database finds the row by exactly the columns that the pipeline orders by.
-fn upsert_problems(stream: &StreamSettings, table: &Table, rdbms: RdbmsKind) -> impl Iterator<Item = String> {
-    let same = |index: &Vec<String>| index.len() == stream.key.len() && index.iter().all(|c| stream.key.contains(c));
-    let key = stream.key.join(", ");
+fn upsert_problems(key: &[String], table: &Table, rdbms: RdbmsKind) -> impl Iterator<Item = String> {
+    let same = |index: &Vec<String>| index.len() == key.len() && index.iter().all(|column| key.contains(column));
+    let names = key.join(", ");
     let missing = (!table.unique_keys.iter().any(same)).then(|| {
         format!(
-            "mode upsert needs a primary key or unique index of {} on exactly ({key}), and there is none",
+            "mode upsert needs a primary key or unique index of {} on exactly ({names}), and there is none",
             table.name
         )
     });

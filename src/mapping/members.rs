@@ -25,7 +25,7 @@ struct Node {
     items: Vec<(usize, Node)>,
 }
 
-/// What each path leads to, as it stands in the document: `None` if there is nothing, or `null`.
+/// What each path leads to, as it stands in the document: `None` if there is nothing.
 pub type Found<'a> = Vec<Option<&'a str>>;
 
 impl Paths {
@@ -88,7 +88,7 @@ fn find_below<'a>(node: &Node, json: &'a str, found: &mut Found<'a>) -> Result<(
 fn note<'a>(node: &Node, value: &'a RawValue, found: &mut Found<'a>) -> Result<(), serde_json::Error> {
     let json = value.get();
     if let Some(path) = node.path {
-        found[path] = Some(json).filter(|json| *json != "null");
+        found[path] = Some(json);
     }
     if node.members.is_empty() && node.items.is_empty() {
         return Ok(());
@@ -213,7 +213,7 @@ mod tests {
             ("a.b.c", None),
             ("a.missing.deep", None),
             ("plain.deep", None),
-            ("null", None),
+            ("null", Some("null")),
             ("null.deep", None),
         ] {
             assert_eq!(found(&[path], document).unwrap(), [expected], "{path}");

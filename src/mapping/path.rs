@@ -38,6 +38,11 @@ impl Path {
         Ok(Path(steps))
     }
 
+    /// The path to the member called `name`, whatever characters it has.
+    pub fn member(name: &str) -> Path {
+        Path(vec![Step::Member(name.to_owned())])
+    }
+
     /// Its steps, from the document on; the first is to a member.
     pub fn steps(&self) -> &[Step] {
         &self.0

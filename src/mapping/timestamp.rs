@@ -1,47 +1,84 @@
-//! Times out of documents: ISO 8601 texts and Unix epochs, to UTC. All are microseconds since 1970.
+//! Times out of documents: ISO 8601 and RFC 2822 texts and Unix epochs, to instants in microseconds since 1970.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Timelike};
 
-/// The UTC time of an ISO 8601 text (`2024-06-01T12:30:00.5Z`, `2024-06-01 12:30:00+02:00`, `2024-06-01`).
-/// Without a zone it is taken as UTC, a day alone as its midnight. Digits only are an epoch: see [`from_epoch`].
-pub fn from_text(text: &str) -> Option<i64> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.timestamp_micros());
-    }
-    let with_zone = ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z"];
-    if let Some(time) = with_zone.iter().find_map(|form| DateTime::parse_from_str(text, form).ok()) {
-        return Some(time.timestamp_micros());
-    }
-    let without_zone = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
-    if let Some(time) = without_zone.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()) {
-        return Some(micros(time));
-    }
-    if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        return day.and_hms_opt(0, 0, 0).map(micros);
-    }
-    from_epoch(text)
+use crate::value_format::{EpochUnit, NotAnInstant, ValueFormat};
+
+/// Why a text is no instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoTime {
+    /// It is no time at all.
+    Unreadable,
+    /// The clocks of the declared zone did not show it exactly once.
+    Naive(NotAnInstant),
+    /// It is the second that clocks show as `:60`, which neither databases nor epochs have.
+    LeapSecond,
+    /// The calendar ends before it.
+    OutOfReach,
 }
 
-/// The UTC time of an epoch written as a decimal number. Its size tells the unit: below 10^11 seconds (until the
-/// year 5138), below 10^14 milliseconds, below 10^17 microseconds. Seconds and milliseconds may have a fraction.
-pub fn from_epoch(number: &str) -> Option<i64> {
+/// The instant of a text.
+///
+/// - ISO 8601: `2024-06-01T12:30:00.5Z`, `2024-06-01 12:30:00+02:00`, `2024-06-01T12:30`; a day alone is its midnight.
+/// - RFC 2822, as in mail and HTTP: `Sat, 01 Jun 2024 12:30:00 +0200`, `… GMT`.
+/// - Digits only are an epoch: see [`from_epoch`].
+///
+/// What has no offset is in the zone of `format`. What is finer than a microsecond is cut.
+pub fn from_text(text: &str, format: &ValueFormat) -> Result<i64, NoTime> {
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(time) => instant(time),
+        Err(_) => from_other_text(text, format),
+    }
+}
+
+/// The instant of a text that is not of the usual form. It stands apart, because almost all are.
+#[inline(never)]
+fn from_other_text(text: &str, format: &ValueFormat) -> Result<i64, NoTime> {
+    let with_zone = ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z"];
+    if let Some(time) = with_zone.iter().find_map(|form| DateTime::parse_from_str(text, form).ok()) {
+        return instant(time);
+    }
+    let without_zone = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
+    let midnight = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
+    let naive = without_zone.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    if let Some(time) = naive.or_else(midnight) {
+        return match is_leap_second(&time) {
+            true => Err(NoTime::LeapSecond),
+            false => format.zone.micros(time).map_err(NoTime::Naive),
+        };
+    }
+    if !has_military_zone(text)
+        && let Ok(time) = DateTime::parse_from_rfc2822(text)
+    {
+        return instant(time);
+    }
+    from_epoch(text, format.epoch)
+}
+
+/// The instant of an epoch, a decimal number of seconds, milliseconds or microseconds since 1970. Seconds and
+/// milliseconds may have a fraction; what is finer than a microsecond is cut.
+pub fn from_epoch(number: &str, unit: EpochUnit) -> Result<i64, NoTime> {
     let (negative, digits) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let all_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || whole.len() > 17 || !all_digits(whole) || !all_digits(fraction) {
-        return None;
+    if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+        return Err(NoTime::Unreadable);
     }
-    let whole: i64 = whole.parse().ok()?;
-    let (unit_micros, fraction_digits) = match whole {
-        0..100_000_000_000 => (1_000_000, 6),
-        100_000_000_000..100_000_000_000_000 => (1_000, 3),
-        100_000_000_000_000..100_000_000_000_000_000 => (1, 0),
-        _ => return None,
+    let whole: i64 = whole.parse().map_err(|_| NoTime::OutOfReach)?;
+    let (unit_micros, fraction_digits) = match (unit, whole) {
+        (EpochUnit::Seconds, _) | (EpochUnit::Auto, 0..100_000_000_000) => (1_000_000, 6),
+        (EpochUnit::Millis, _) | (EpochUnit::Auto, 100_000_000_000..100_000_000_000_000) => (1_000, 3),
+        (EpochUnit::Micros, _) | (EpochUnit::Auto, 100_000_000_000_000..100_000_000_000_000_000) => (1, 0),
+        _ => return Err(NoTime::OutOfReach),
     };
-    let fraction: String = fraction.chars().chain("000000".chars()).take(fraction_digits).collect();
-    let fraction: i64 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
-    let micros = whole * unit_micros + fraction;
-    Some(if negative { -micros } else { micros })
+    let (kept, finer) = fraction.split_at(fraction.len().min(fraction_digits));
+    let kept = kept.bytes().chain(std::iter::repeat(b'0')).take(fraction_digits);
+    let fraction = kept.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    let micros = whole.checked_mul(unit_micros).and_then(|micros| micros.checked_add(fraction));
+    let micros = micros.filter(|micros| exists(*micros)).ok_or(NoTime::OutOfReach)?;
+    // Before 1970 too, what is cut makes a time earlier.
+    let cut = i64::from(negative && finer.bytes().any(|digit| digit != b'0'));
+    Ok(if negative { -micros - cut } else { micros })
 }
 
 /// Whether the calendar has this time.
@@ -54,20 +91,36 @@ pub fn cut_fraction(micros: i64, digits: u32) -> i64 {
     micros - micros.rem_euclid(10i64.pow(6 - digits.min(6)))
 }
 
-fn micros(time: NaiveDateTime) -> i64 {
-    time.and_utc().timestamp_micros()
+fn instant<Z: chrono::TimeZone>(time: DateTime<Z>) -> Result<i64, NoTime> {
+    if is_leap_second(&time) { Err(NoTime::LeapSecond) } else { Ok(time.timestamp_micros()) }
+}
+
+fn is_leap_second(time: &impl Timelike) -> bool {
+    time.nanosecond() >= 1_000_000_000
+}
+
+/// Single letters at the end of mail's dates were written with the wrong sign for so long that nobody knows what one means.
+fn has_military_zone(text: &str) -> bool {
+    let last = text.rsplit(' ').next().unwrap_or_default();
+    last.len() == 1 && last.bytes().all(|letter| letter.is_ascii_alphabetic() && !letter.eq_ignore_ascii_case(&b'z'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::row::day_and_time;
+    use crate::value_format::Zone;
+
+    fn read(text: &str, format: &ValueFormat) -> Result<String, NoTime> {
+        from_text(text, format).map(|time| day_and_time(time).to_string())
+    }
 
     #[test]
-    fn iso_and_epoch_forms_give_utc() {
+    fn iso_mail_and_epoch_forms_give_utc() {
         for (text, expected) in [
             ("2024-06-01T12:30:00Z", "2024-06-01 12:30:00"),
             ("2024-06-01T12:30:00.123456Z", "2024-06-01 12:30:00.123456"),
+            ("2024-06-01T12:30:00.123456789Z", "2024-06-01 12:30:00.123456"),
             ("2024-06-01T12:30:00+02:00", "2024-06-01 10:30:00"),
             ("2024-06-01T12:30:00-0530", "2024-06-01 18:00:00"),
             ("2024-06-01T12:30:00+02", "2024-06-01 10:30:00"),
@@ -75,29 +128,84 @@ mod tests {
             ("2024-06-01T12:30", "2024-06-01 12:30:00"),
             ("2024-06-01", "2024-06-01 00:00:00"),
             ("2024-02-29T00:00:00", "2024-02-29 00:00:00"),
+            ("Sat, 01 Jun 2024 12:30:00 +0200", "2024-06-01 10:30:00"),
+            ("Sat, 01 Jun 2024 12:30:00 GMT", "2024-06-01 12:30:00"),
+            ("1 Jun 2024 12:30 EST", "2024-06-01 17:30:00"),
             ("0", "1970-01-01 00:00:00"),
             ("1717245000", "2024-06-01 12:30:00"),
             ("1717245000.25", "2024-06-01 12:30:00.250"),
             ("1717245000123", "2024-06-01 12:30:00.123"),
+            ("1717245000123.4567", "2024-06-01 12:30:00.123456"),
             ("1717245000123456", "2024-06-01 12:30:00.123456"),
             ("-1.5", "1969-12-31 23:59:58.500"),
+            ("-0.0000001", "1969-12-31 23:59:59.999999"),
         ] {
-            assert_eq!(from_text(text).map(|t| day_and_time(t).to_string()).as_deref(), Some(expected), "{text}");
+            assert_eq!(read(text, &ValueFormat::default()).as_deref(), Ok(expected), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_time_is_none() {
-        for text in
-            ["", "now", "2024-13-01", "2023-02-29", "2024-06-01T25:00:00", "1e9", "12345678901234567890", "-", ".5"]
-        {
-            assert_eq!(from_text(text), None, "{text}");
+    fn what_is_no_time_is_refused() {
+        use NoTime::{LeapSecond, OutOfReach, Unreadable};
+        for (text, why) in [
+            ("", Unreadable),
+            ("now", Unreadable),
+            ("infinity", Unreadable),
+            ("2024-13-01", Unreadable),
+            ("2023-02-29", Unreadable),
+            ("2024-06-01T25:00:00", Unreadable),
+            ("2024-06-01T24:00:00", Unreadable),
+            ("Sun, 01 Jun 2024 12:30:00 GMT", Unreadable),
+            ("Sat, 01 Jun 2024 12:30:00 B", Unreadable),
+            ("1e9", Unreadable),
+            ("-", Unreadable),
+            (".5", Unreadable),
+            ("100000000000000000", OutOfReach),
+            ("12345678901234567890", OutOfReach),
+            ("2016-12-31T23:59:60Z", LeapSecond),
+            ("2016-12-31 23:59:60", LeapSecond),
+        ] {
+            assert_eq!(read(text, &ValueFormat::default()), Err(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_declared_unit_is_not_guessed() {
+        for (text, unit, expected) in [
+            ("1", EpochUnit::Seconds, Ok("1970-01-01 00:00:01")),
+            ("1.000001", EpochUnit::Seconds, Ok("1970-01-01 00:00:01.000001")),
+            ("1", EpochUnit::Millis, Ok("1970-01-01 00:00:00.001")),
+            ("1", EpochUnit::Micros, Ok("1970-01-01 00:00:00.000001")),
+            ("-1", EpochUnit::Micros, Ok("1969-12-31 23:59:59.999999")),
+            ("253402300800", EpochUnit::Seconds, Ok("+10000-01-01 00:00:00")),
+            ("9223372036854775807", EpochUnit::Seconds, Err(NoTime::OutOfReach)),
+            ("9223372036854775807", EpochUnit::Micros, Err(NoTime::OutOfReach)),
+        ] {
+            let format = ValueFormat { epoch: unit, ..ValueFormat::default() };
+            assert_eq!(read(text, &format), expected.map(str::to_owned), "{text} {unit:?}");
+        }
+    }
+
+    #[test]
+    fn only_times_without_an_offset_are_in_the_declared_zone() {
+        let format = ValueFormat { zone: Zone::parse("Europe/Berlin").unwrap(), ..ValueFormat::default() };
+        for (text, expected) in [
+            ("2024-06-01T12:30:00", Ok("2024-06-01 10:30:00")),
+            ("2024-06-01", Ok("2024-05-31 22:00:00")),
+            ("2024-06-01T12:30:00Z", Ok("2024-06-01 12:30:00")),
+            ("Sat, 01 Jun 2024 12:30:00 GMT", Ok("2024-06-01 12:30:00")),
+            ("1717245000", Ok("2024-06-01 12:30:00")),
+            ("2024-03-31 02:30:00", Err(NoTime::Naive(NotAnInstant::Skipped))),
+            ("2024-10-27 02:30:00", Err(NoTime::Naive(NotAnInstant::Twice))),
+            ("2024-10-27 02:30:00+01", Ok("2024-10-27 01:30:00")),
+        ] {
+            assert_eq!(read(text, &format), expected.map(str::to_owned), "{text}");
         }
     }
 
     #[test]
     fn fractions_are_cut_never_rounded() {
-        let time = from_text("2024-06-01T23:59:59.999999Z").unwrap();
+        let time = from_text("2024-06-01T23:59:59.999999Z", &ValueFormat::default()).unwrap();
         for (digits, expected) in
             [(0, "2024-06-01 23:59:59"), (3, "2024-06-01 23:59:59.999"), (6, "2024-06-01 23:59:59.999999")]
         {

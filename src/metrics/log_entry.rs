@@ -21,7 +21,7 @@ pub struct LogSubject {
     pub entity: String,
     /// Key of the stream.
     pub stream: String,
-    /// The target table.
+    /// The target tables, with commas between them.
     pub table: String,
 }
 

@@ -4,9 +4,11 @@
 //! the environment variables `PIPELINE__SECTION__KEY`. Every key is documented in `settings/default.yaml`.
 //! [`Settings::load`] reports every problem at once.
 
+mod columns;
 mod environment;
 mod layer;
 mod load;
+mod mapping;
 mod problem;
 mod rdbms;
 mod rdbms_url;
@@ -14,12 +16,14 @@ mod scalar;
 mod secret;
 mod section;
 mod streams;
+mod tables;
 
 use std::time::Duration;
 
 use crate::event::{Op, StreamId};
 
 pub use load::Layers;
+pub use mapping::{ColumnSettings, ColumnSource, OnNull, TableSettings, WriteMode};
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
 
@@ -334,15 +338,6 @@ impl OnReset {
     }
 }
 
-/// How `insert` and `upsert` reach the table: `streams.<entity>.mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WriteMode {
-    /// Every insert is a new row; a row that is there already is a constraint violation.
-    Append,
-    /// An insert replaces the row with the same key.
-    Upsert,
-}
-
 /// Names of the fields of an entry: `streams.<entity>.fields.*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldNames {
@@ -383,7 +378,7 @@ impl WriteBehind {
     }
 }
 
-/// `streams.<entity>.*`: one stream and the table it is written to.
+/// `streams.<entity>.*`: one stream and the tables it is written to.
 #[derive(Clone, Debug)]
 pub struct StreamSettings {
     /// Name of the entity: the part after `streams.`.
@@ -404,6 +399,12 @@ pub struct StreamSettings {
     pub on_reset: OnReset,
     /// Names of the entry's fields.
     pub fields: FieldNames,
+    /// Which events are written, in jq.
+    pub filter: Option<String>,
+    /// What the columns see instead of the document, in jq.
+    pub reshape: Option<String>,
+    /// How a document's key is made up: `order:{tenant}:{id}`. Its parts are `$key.tenant` and `$key.id`.
+    pub key_pattern: Option<String>,
     /// Field of the entry whose value decides the lane, and so the order; `None`: the document's key.
     pub order_by: Option<String>,
     /// Writers of this stream; each has its own connection and its own part of the keys.
@@ -416,21 +417,13 @@ pub struct StreamSettings {
     pub idle_checkpoint: Duration,
     /// Which operations are written.
     pub write_behind: WriteBehind,
-    /// Target table, as `table` or `schema.table`.
-    pub table: String,
-    /// How inserts reach it.
-    pub mode: WriteMode,
-    /// Columns that identify a row: for `upsert`, `update` and `delete`.
-    pub key: Vec<String>,
-    /// Columns and where each value comes from, ordered by name.
-    pub columns: Vec<ColumnSource>,
+    /// The tables it is written to, ordered by name; at least one.
+    pub tables: Vec<TableSettings>,
 }
 
-/// One line of `streams.<entity>.columns`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ColumnSource {
-    /// Column of the table.
-    pub column: String,
-    /// Path into the document (`user.address.city`, `items[0].sku`), or `$id`, `$key`, `$op`, `$stream`, `$timestamp`.
-    pub from: String,
+impl StreamSettings {
+    /// The names of its tables, for people.
+    pub fn table_names(&self) -> String {
+        self.tables.iter().map(|table| table.table.as_str()).collect::<Vec<_>>().join(", ")
+    }
 }

@@ -88,6 +88,27 @@ pub(super) fn list(value: &Value, key: &str, layer: &Layer) -> Result<Vec<String
     }
 }
 
+/// A text that may have several lines.
+pub(super) fn lines(value: &Value, bytes_max: usize) -> Result<String, String> {
+    let allowed = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    match &value.kind {
+        ValueKind::String(text) if text.len() <= bytes_max && text.chars().all(allowed) => Ok(text.clone()),
+        ValueKind::String(_) => Err(format!("must be text of at most {bytes_max} bytes")),
+        _ => Err("must be text: put it in quotes, because YAML reads it as something else".to_owned()),
+    }
+}
+
+/// A text, whole number or boolean as JSON. A number with a fraction must be a text: as a number of YAML it would be
+/// rounded.
+pub(super) fn json(value: &Value, key: &str, layer: &Layer) -> Result<String, String> {
+    match &value.kind {
+        ValueKind::Boolean(flag) => Ok(flag.to_string()),
+        ValueKind::I64(number) if layer.spells(key, *number) => Ok(number.to_string()),
+        ValueKind::String(text) => Ok(serde_json::Value::from(text.as_str()).to_string()),
+        _ => Err("must be a text, a whole number, true or false; put other numbers in quotes".to_owned()),
+    }
+}
+
 /// Whether `host` is a host name or an address and nothing more.
 pub(super) fn is_host(host: &str) -> bool {
     let is_name = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || "/@?#[]".contains(c));

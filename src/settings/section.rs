@@ -58,6 +58,27 @@ impl<'a> Section<'a> {
         Section::new(join(&self.name, key), scopes.collect(), self.report)
     }
 
+    /// This section, over `weaker` ones: what a user says anywhere is stronger than the default layer.
+    pub(super) fn or(mut self, weaker: &Section<'a>) -> Section<'a> {
+        self.scopes.extend(weaker.scopes.iter().cloned());
+        self.scopes.sort_by_key(|scope| scope.layer.kind == LayerKind::Default);
+        self
+    }
+
+    /// Whether the strongest layer that has `key` makes it a section.
+    pub(super) fn is_section(&self, key: &str) -> bool {
+        self.strongest(key).is_some_and(|value| matches!(value.kind, ValueKind::Table(_)))
+    }
+
+    /// Whether the strongest layer that has `key` makes it a text.
+    pub(super) fn is_text(&self, key: &str) -> bool {
+        self.strongest(key).is_some_and(|value| matches!(value.kind, ValueKind::String(_)))
+    }
+
+    fn strongest(&self, key: &str) -> Option<&'a Value> {
+        self.scopes.iter().find_map(|scope| scope.table.get(key))
+    }
+
     /// Its full name.
     pub(super) fn name(&self) -> &str {
         &self.name
@@ -82,6 +103,12 @@ impl<'a> Section<'a> {
     pub(super) fn set_by(&self, key: &str) -> Option<LayerKind> {
         let (scope, value) = self.scopes.iter().find_map(|scope| Some((scope, scope.table.get(key)?)))?;
         Some(scope.layer.kind).filter(|&kind| kind != LayerKind::Default && !scalar::is_unset(value))
+    }
+
+    /// Whether a layer of the user says `key` in this very section, and not in one that stands for it.
+    pub(super) fn says(&self, key: &str) -> bool {
+        let own = |scope: &&Scope| scope.name == self.name && scope.layer.kind != LayerKind::Default;
+        self.scopes.iter().filter(own).any(|scope| scope.table.get(key).is_some_and(|value| !scalar::is_unset(value)))
     }
 
     /// Whether every one of `keys` could be read: a rule about several keys makes no sense otherwise.
@@ -124,6 +151,12 @@ impl<'a> Section<'a> {
     /// A text that may be absent: `null`, or an empty variable.
     pub(super) fn optional_text(&self, key: &str, length: RangeInclusive<usize>) -> Option<String> {
         let parse = |value: &Value, layer: &Layer| optional(value, |value| scalar::text(value, key, layer, &length));
+        self.read(key, false, parse).flatten()
+    }
+
+    /// A text of one or more lines that may be absent, of at most so many bytes.
+    pub(super) fn optional_lines(&self, key: &str, bytes_max: usize) -> Option<String> {
+        let parse = |value: &Value, _: &Layer| optional(value, |value| scalar::lines(value, bytes_max));
         self.read(key, false, parse).flatten()
     }
 
@@ -181,17 +214,22 @@ impl<'a> Section<'a> {
         self.read(key, false, |value, layer| scalar::list(value, key, layer)).unwrap_or_default()
     }
 
-    /// Every name here with its text, ordered by name: for sections whose keys are the user's own.
-    /// `config` does not keep the order of the file. What the strongest layer sets to `null` is left out.
-    pub(super) fn texts(&self, length: RangeInclusive<usize>) -> Vec<(String, String)> {
-        let text = |name: &str| {
-            let parse = |value: &Value, layer: &Layer| match value.kind {
-                ValueKind::Nil => Ok(None),
-                _ => scalar::text(value, name, layer, &length).map(Some),
-            };
-            self.read(name, false, parse).flatten()
+    /// The text of one of the user's own names; `null` takes away what a weaker layer says.
+    pub(super) fn nullable_text(&self, key: &str, length: RangeInclusive<usize>) -> Option<String> {
+        let parse = |value: &Value, layer: &Layer| match value.kind {
+            ValueKind::Nil => Ok(None),
+            _ => scalar::text(value, key, layer, &length).map(Some),
         };
-        self.names().into_iter().filter_map(|name| Some((name.to_owned(), text(name)?))).collect()
+        self.read(key, false, parse).flatten()
+    }
+
+    /// A value of any simple type that may be absent, as JSON.
+    pub(super) fn optional_json(&self, key: &str) -> Option<String> {
+        let parse = |value: &Value, layer: &Layer| match value.kind {
+            ValueKind::Nil => Ok(None),
+            _ => scalar::json(value, key, layer).map(Some),
+        };
+        self.read(key, false, parse).flatten()
     }
 
     /// Reports every key that nobody asked for. To be called when all are read.

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layer::LayerKind;
 use super::problem::Report;
-use super::section::{Scope, Section, nearest};
-use super::{ColumnSource, DocumentSource, FieldNames, LogSettings, OnMissing, OnReset, StartId};
-use super::{StreamSettings, WriteBehind, WriteMode};
+use super::section::{Scope, Section};
+use super::tables::{self, Defaults};
+use super::{DocumentSource, FieldNames, LogSettings, OnMissing, OnReset, StartId};
+use super::{StreamSettings, WriteBehind};
+use crate::expression::TEXT_MAX as EXPRESSION_MAX;
 
 /// Bytes of a Redis key that the bookkeeping tables have room for.
 pub(super) const STREAM_NAME_BYTES_MAX: usize = 255;
@@ -23,23 +25,23 @@ const ON_MISSING: [(&str, OnMissing); 3] =
     [("dead_letter", OnMissing::DeadLetter), ("skip", OnMissing::Skip), ("delete", OnMissing::Delete)];
 
 const ON_RESET: [(&str, OnReset); 2] = [("follow", OnReset::Follow), ("pause", OnReset::Pause)];
-const MODE: [(&str, WriteMode); 2] = [("append", WriteMode::Append), ("upsert", WriteMode::Upsert)];
 
 /// Every stream that runs, ordered by entity.
 pub(super) fn read(root: &Section, report: &Report) -> Vec<StreamSettings> {
-    let defaults = root.section("stream_defaults");
+    let of_tables = Defaults::new(root);
+    // The keys of a table may stand at the stream itself.
+    let defaults = root.section("stream_defaults").or(&of_tables.table);
     let streams = root.section("streams");
-    // Read once for itself: its problems are told even if every stream overrides them.
-    stream(&defaults, "ENTITY");
-
     let entities = entities(&streams);
+    // Read once for itself: its problems are told even if every stream overrides them.
+    stream(&defaults, "ENTITY", &of_tables, None);
     if entities.is_empty() {
         report.add("streams", "names no stream: name one, or remove the section to run user_action");
     }
     let read = entities.iter().map(|entity| {
-        let section = with_defaults(&streams.section(entity), &defaults, report);
-        let settings = stream(&section, entity);
-        check(&settings, &section, &entities);
+        let section = streams.section(entity).or(&defaults);
+        let settings = stream(&section, entity, &of_tables, Some(&entities));
+        check(&settings, &section);
         settings
     });
     read.collect()
@@ -73,15 +75,13 @@ fn entities(streams: &Section) -> BTreeSet<String> {
     scopes.flat_map(|scope| scope.table.keys().cloned()).collect()
 }
 
-/// The layers of a stream, strongest first. What a user says for all streams is stronger than what the
-/// default layer says for one.
-fn with_defaults<'a>(stream: &Section<'a>, defaults: &Section<'a>, report: &'a Report) -> Section<'a> {
-    let mut scopes: Vec<_> = stream.scopes().iter().chain(defaults.scopes()).cloned().collect();
-    scopes.sort_by_key(|scope| scope.layer.kind == LayerKind::Default);
-    Section::new(stream.name(), scopes, report)
-}
-
-fn stream(section: &Section, entity: &str) -> StreamSettings {
+/// `entities` are the names of all streams; without them this is no stream that runs, but what is said for all.
+fn stream(
+    section: &Section,
+    entity: &str,
+    of_tables: &Defaults,
+    entities: Option<&BTreeSet<String>>,
+) -> StreamSettings {
     let settings = StreamSettings {
         entity: entity.to_owned(),
         stream_name: section
@@ -100,10 +100,10 @@ fn stream(section: &Section, entity: &str) -> StreamSettings {
         max_in_flight_bytes: section.integer("max_in_flight_bytes", 1024..=64 << 30),
         idle_checkpoint: section.milliseconds("idle_checkpoint_ms", 10..=600_000),
         write_behind: write_behind(&section.section("write_behind")),
-        table: section.optional_text("table", 1..=129).unwrap_or_else(|| entity.to_owned()),
-        mode: section.choice("mode", &MODE),
-        key: section.list("key"),
-        columns: columns(section),
+        filter: section.optional_lines("filter", EXPRESSION_MAX),
+        reshape: section.optional_lines("reshape", EXPRESSION_MAX),
+        key_pattern: section.optional_text("key_pattern", 1..=1024),
+        tables: tables::read(section, entity, of_tables, entities),
     };
     section.finish();
     settings
@@ -139,22 +139,8 @@ fn write_behind(section: &Section) -> WriteBehind {
     allowed
 }
 
-fn columns(section: &Section) -> Vec<ColumnSource> {
-    let mut columns = section.section("columns");
-    let own = format!("{}.columns", section.name());
-    // Columns of the demo's table make no sense beside columns that a file chose for a table of its own.
-    if columns.scopes().iter().any(|scope| scope.layer.kind == LayerKind::File && scope.name == own) {
-        columns.keep(|scope| scope.layer.kind != LayerKind::Default);
-    }
-    let named = columns.texts(1..=1024);
-    if !columns.all_sound() {
-        section.mark_failed("columns");
-    }
-    named.into_iter().map(|(column, from)| ColumnSource { column, from }).collect()
-}
-
 /// Rules about several keys of one stream.
-fn check(stream: &StreamSettings, section: &Section, entities: &BTreeSet<String>) {
+fn check(stream: &StreamSettings, section: &Section) {
     let entity = &stream.entity;
     if entity.is_empty() || entity.len() > 128 || entity.contains(|c: char| c.is_whitespace() || c.is_control()) {
         section.refuse_itself("must be a name of 1 to 128 bytes without spaces");
@@ -162,39 +148,4 @@ fn check(stream: &StreamSettings, section: &Section, entities: &BTreeSet<String>
     if section.sound(&["stream_name"]) && !(1..=STREAM_NAME_BYTES_MAX).contains(&stream.stream_name.len()) {
         section.refuse("stream_name", format!("must be 1 to {STREAM_NAME_BYTES_MAX} bytes"));
     }
-    let parts: Vec<_> = stream.table.split('.').collect();
-    if section.sound(&["table"]) && (parts.len() > 2 || parts.iter().any(|part| !is_identifier(part))) {
-        section.refuse("table", "must be table or schema.table, each 1 to 64 characters");
-    }
-    for ColumnSource { column, .. } in &stream.columns {
-        if !is_identifier(column) {
-            section.refuse("columns", format!("`{}` must be a column name, 1 to 64 characters", column.escape_debug()));
-        }
-    }
-    let columns_are_known = section.sound(&["columns"]);
-    if columns_are_known && stream.columns.is_empty() {
-        // A misspelled entity becomes a stream of its own, and this is how it shows.
-        let others =
-            entities.iter().map(String::as_str).chain(["user_action"]).filter(|other| *other != entity.as_str());
-        let hint = nearest(entity, others).map(|other| format!("; did you mean `streams.{other}`?"));
-        section.refuse("columns", format!("must name at least one column{}", hint.unwrap_or_default()));
-    }
-    if section.sound(&["mode", "key"]) && stream.mode == WriteMode::Upsert && stream.key.is_empty() {
-        section.refuse("key", "must name the columns that identify a row, because mode is upsert");
-    }
-    let mut seen = BTreeSet::new();
-    for key in &stream.key {
-        if !seen.insert(key) {
-            section.refuse("key", format!("names `{key}` twice"));
-        } else if columns_are_known
-            && !stream.columns.is_empty()
-            && !stream.columns.iter().any(|source| source.column == *key)
-        {
-            section.refuse("key", format!("names `{key}`, which is not one of the columns"));
-        }
-    }
-}
-
-fn is_identifier(name: &str) -> bool {
-    (1..=64).contains(&name.chars().count()) && !name.contains(char::is_control)
 }

@@ -1,5 +1,6 @@
 //! Applying a batch: rows, dead letters and checkpoint in one transaction.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fail::fail_point;
@@ -11,7 +12,7 @@ use super::{ErrorClass, Session, SqlError, Target, catalogue};
 use crate::batch::{MappedBatch, MappedEvent};
 use crate::event::{Rejection, StreamId};
 use crate::lane::Span;
-use crate::mapping::{Change, ChangeKind, fold};
+use crate::mapping::{ChangeKind, fold};
 use crate::row::Value;
 use crate::settings::FieldNames;
 use crate::supervision::progress::Progress;
@@ -64,7 +65,7 @@ pub struct Applier {
     session: Box<dyn Session>,
     target: Target,
     lane: LaneIdentity,
-    plan: TablePlan,
+    plans: Arc<[TablePlan]>,
     /// Longest time of one statement.
     limit: Duration,
     /// A batch may need many statements; each is a sign of life.
@@ -81,18 +82,18 @@ struct Link<'a> {
 }
 
 impl Applier {
-    /// Applies over `session`, a connection to `target`, which writes the table of `plan`. A statement that takes
+    /// Applies over `session`, a connection to `target`, which writes the tables of `plans`. A statement that takes
     /// longer than `limit` is an error.
     pub fn new(
         session: Box<dyn Session>,
         target: Target,
         lane: LaneIdentity,
-        plan: TablePlan,
+        plans: Arc<[TablePlan]>,
         limit: Duration,
         progress: Progress,
     ) -> Self {
         let opened = Instant::now();
-        Applier { session, target, lane, plan, limit, progress, opened }
+        Applier { session, target, lane, plans, limit, progress, opened }
     }
 
     /// How old its session is.
@@ -143,8 +144,7 @@ impl Applier {
         let totals = totals(link, dead.len());
         self.begin().await?;
         self.advance(link.span, totals).await?;
-        let changes = link.events.iter().filter_map(|event| event.outcome.as_ref().ok());
-        self.write(changes).await?;
+        self.write(link.events.iter()).await?;
         self.store(&dead, Kept::AsItCame).await?;
         self.see_table_unaltered(&dead).await?;
         fail_point!("applier::written");
@@ -168,8 +168,7 @@ impl Applier {
             if !stands {
                 self.control("SAVEPOINT bisect").await?;
             }
-            let changes = good[range.clone()].iter().filter_map(|event| event.outcome.as_ref().ok());
-            let outcome = match self.write(changes).await {
+            let outcome = match self.write(good[range.clone()].iter().copied()).await {
                 Ok(()) => {
                     self.progress.working();
                     within(self.limit, self.session.check_deferred()).await
@@ -213,18 +212,21 @@ impl Applier {
         Ok(Applied { totals, dead: announced(&dead) })
     }
 
-    /// Before a transaction with dead letters commits: is the table still the one that the mapping was compiled for? After an
+    /// Before a transaction with dead letters commits: are the tables still those that the mapping was compiled for? After an
     /// `ALTER TABLE` good events could be refused, by us or by the database, and none of them must be given up for that.
     async fn see_table_unaltered(&self, dead: &[(&MappedEvent, &Rejection)]) -> Result<(), ApplyError> {
         if dead.is_empty() {
             return Ok(());
         }
         self.progress.working();
-        let name = &self.plan.table.name;
-        match within(self.limit, catalogue::read(self.target.db(), name)).await? {
-            Some(table) if table == *self.plan.table => Ok(()),
-            _ => Err(ApplyError::TableAltered(name.clone())),
+        for plan in self.plans.iter() {
+            let name = &plan.table.name;
+            match within(self.limit, catalogue::read(self.target.db(), name)).await? {
+                Some(table) if table == *plan.table => {}
+                _ => return Err(ApplyError::TableAltered(name.clone())),
+            }
         }
+        Ok(())
     }
 
     async fn begin(&mut self) -> Result<(), SqlError> {
@@ -285,11 +287,12 @@ impl Applier {
         }
     }
 
-    /// Writes changes. The row that an error names is the place of the change at fault.
-    async fn write<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) -> Result<(), SqlError> {
-        let steps = fold(changes, &self.plan);
-        // Appended rows do not collapse: where there is nothing else, each row is a change.
-        let all_appended = steps.len() == 1 && steps[0].kind == ChangeKind::Append;
+    /// Writes what the good ones of `events` change. The row that an error names is the place of the event at fault, among
+    /// the good ones.
+    async fn write<'a>(&mut self, events: impl Iterator<Item = &'a MappedEvent>) -> Result<(), SqlError> {
+        let steps = fold(events.filter_map(|event| event.outcome.as_ref().ok()).flatten(), &self.plans);
+        // Appended rows do not collapse: where there is nothing else, each row is an event.
+        let all_appended = self.plans.len() == 1 && steps.len() == 1 && steps[0].kind == ChangeKind::Append;
         for step in &steps {
             self.progress.working();
             let written = within(self.limit, self.session.write(step)).await;

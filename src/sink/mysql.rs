@@ -17,7 +17,7 @@ use crate::table::TablePlan;
 /// A connection to a MySQL or MariaDB server.
 pub struct MySqlSession {
     connection: MySqlConnection,
-    statements: ValuesStatements,
+    tables: Vec<ValuesStatements>,
     /// `max_allowed_packet`: the server cuts the connection of a statement with more bytes.
     packet_bytes_max: usize,
 }
@@ -27,7 +27,7 @@ impl MySqlSession {
     /// or zeroed with a warning that nobody reads.
     pub async fn new(
         mut connection: MySqlConnection,
-        plan: &TablePlan,
+        plans: &[TablePlan],
         statement_timeout: Duration,
     ) -> Result<Self, SqlError> {
         const STRICT: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,\
@@ -36,8 +36,8 @@ impl MySqlSession {
         set_limits(&mut connection, statement_timeout).await?;
         let packet_bytes_max: u64 =
             sqlx::query_scalar("SELECT CAST(@@max_allowed_packet AS UNSIGNED)").fetch_one(&mut connection).await?;
-        let statements = ValuesStatements::new(DbBackend::MySql, plan);
-        Ok(MySqlSession { connection, statements, packet_bytes_max: packet_bytes_max as usize })
+        let tables = plans.iter().map(|plan| ValuesStatements::new(DbBackend::MySql, plan)).collect();
+        Ok(MySqlSession { connection, tables, packet_bytes_max: packet_bytes_max as usize })
     }
 }
 
@@ -103,9 +103,9 @@ impl Session for MySqlSession {
     }
 
     fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()> {
-        let MySqlSession { connection, statements, packet_bytes_max } = self;
+        let MySqlSession { connection, tables, packet_bytes_max } = self;
         Box::pin(async move {
-            let statements = statements.of(step);
+            let statements = tables[step.table].of(step);
             let mut bound =
                 statements.map(|(sql, rows)| Bound::new(sql, rows.iter().flat_map(Row::values), *packet_bytes_max));
             let mut next = bound.next().transpose()?;
@@ -131,5 +131,12 @@ pub fn bind(arguments: &mut MySqlArguments, value: &Value<'_>) -> Result<(), sql
         Value::Text(value) => arguments.add(value.as_ref()),
         Value::Bytes(value) => arguments.add(value.as_ref()),
         Value::Timestamp(micros) => arguments.add(day_and_time(*micros)),
+        Value::Array(_) => Err(no_arrays()),
     }
+}
+
+/// The mapping makes none for MySQL's columns.
+#[cold]
+fn no_arrays() -> sqlx::error::BoxDynError {
+    "MySQL has no arrays".into()
 }

@@ -5,18 +5,16 @@ use sea_orm::DbBackend;
 use super::sql::{quote, quote_table};
 use super::{ErrorClass, SqlError, Target};
 use crate::mapping::Mapping;
-use crate::table::TablePlan;
 
-/// Tries, in transactions that are rolled back, everything that `mapping` will do to its table and that every batch
+/// Tries, in transactions that are rolled back, everything that `mapping` will do to its tables and that every batch
 /// does to the bookkeeping tables.
 ///
 /// # Errors
 /// Every refusal, in the database's words with the statement's kind.
 pub async fn try_all(target: &Target, mapping: &Mapping) -> Result<Vec<String>, SqlError> {
-    let plan = mapping.plan();
     let mut refused = Vec::new();
-    let mut session = target.open_session(plan.clone()).await?;
-    for (action, table, sql) in statements(target, mapping, &plan) {
+    let mut session = target.open_session(&mapping.plans()).await?;
+    for (action, table, sql) in statements(target.backend(), mapping) {
         // A transaction for each: after an error some databases refuse the rest of it too.
         session.control(session.begin_statement()).await?;
         match session.execute(sql.into(), Vec::new()).await {
@@ -32,18 +30,12 @@ pub async fn try_all(target: &Target, mapping: &Mapping) -> Result<Vec<String>, 
     Ok(refused)
 }
 
-fn statements(target: &Target, mapping: &Mapping, plan: &TablePlan) -> Vec<(&'static str, String, String)> {
-    let backend = target.backend();
-    let name = |column: &str| quote(backend, column);
+fn statements(backend: DbBackend, mapping: &Mapping) -> Vec<(&'static str, String, String)> {
     let nowhere = if backend == DbBackend::MySql { "FROM DUAL WHERE 1 = 0" } else { "WHERE 1 = 0" };
-    let table = quote_table(backend, &plan.table.name);
-    let columns: Vec<String> = plan.columns.iter().map(|column| name(&column.name)).collect();
     let insert = |table: &str, columns: &[String]| {
         let nulls = vec!["NULL"; columns.len()].join(", ");
         format!("INSERT INTO {table} ({}) SELECT {nulls} {nowhere}", columns.join(", "))
     };
-    let changes = mapping.changes();
-    let shown = plan.table.name.to_string();
     let mut all = vec![
         (
             "update",
@@ -56,15 +48,21 @@ fn statements(target: &Target, mapping: &Mapping, plan: &TablePlan) -> Vec<(&'st
             insert("write_behind_dead_letter", &["entity".to_owned(), "entry".to_owned()]),
         ),
     ];
-    if changes.insert {
-        all.push(("insert into", shown.clone(), insert(&table, &columns)));
-    }
-    if changes.update {
-        let first = &columns[0];
-        all.push(("update", shown.clone(), format!("UPDATE {table} SET {first} = NULL WHERE 1 = 0")));
-    }
-    if changes.delete {
-        all.push(("delete from", shown, format!("DELETE FROM {table} WHERE 1 = 0")));
+    for of_table in mapping.tables() {
+        let table = quote_table(backend, &of_table.table.name);
+        let columns: Vec<String> = of_table.columns.iter().map(|column| quote(backend, &column.column.name)).collect();
+        let changes = of_table.changes();
+        let shown = of_table.table.name.to_string();
+        if changes.insert {
+            all.push(("insert into", shown.clone(), insert(&table, &columns)));
+        }
+        if changes.update {
+            let first = &columns[0];
+            all.push(("update", shown.clone(), format!("UPDATE {table} SET {first} = NULL WHERE 1 = 0")));
+        }
+        if changes.delete {
+            all.push(("delete from", shown, format!("DELETE FROM {table} WHERE 1 = 0")));
+        }
     }
     all
 }

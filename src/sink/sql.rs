@@ -212,7 +212,7 @@ mod tests {
             name: (*name).into(),
             sql_type: "text".into(),
             cast_type: String::new(),
-            kind: ColumnKind::Text { max_chars: None },
+            kind: ColumnKind::Text { max_chars: None, max_bytes: None },
             compares_exactly: true,
             nullable: true,
             has_default: false,
@@ -224,6 +224,7 @@ mod tests {
             columns: Vec::new(),
             unique_keys: Vec::new(),
             rules: Vec::new(),
+            references: Vec::new(),
             takes_copy: false,
             not_transactional: None,
         };
@@ -257,7 +258,7 @@ mod tests {
         let row = |n: i64| [Value::Int(n), Value::Int(-n)].into_iter().collect::<Row>();
         let rows: Vec<Row> = (0..637).map(row).collect();
         let mut statements = ValuesStatements::new(DbBackend::MySql, &plan(&["id", "a"], &[0]));
-        let step = Step { kind: Append, rows: rows.iter().collect() };
+        let step = Step { table: 0, kind: Append, rows: rows.iter().collect() };
         let written: Vec<(Sql, Vec<Row>)> = statements.of(&step).collect();
         let placeholders: Vec<usize> = written.iter().map(|(sql, _)| sql.matches('?').count()).collect();
         assert_eq!(placeholders, [1000, 200, 40, 8, 8, 8, 8, 2]);
@@ -268,7 +269,7 @@ mod tests {
             rows.flat_map(|row| row.values().map(Value::into_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
         };
         assert_eq!(all(&mut written.iter().flat_map(|(_, rows)| rows)), all(&mut rows.iter()));
-        let update = Step { kind: Update, rows: vec![&rows[7]] };
+        let update = Step { table: 0, kind: Update, rows: vec![&rows[7]] };
         let (_, values) = statements.of(&update).next().expect("a statement");
         let values: Vec<_> = values.iter().flat_map(Row::values).collect();
         assert_eq!(values, [Value::Int(-7), Value::Int(7)], "the key comes last");

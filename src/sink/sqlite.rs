@@ -11,20 +11,21 @@ use super::sqlite_thread::SqliteThread;
 use super::{Answer, Session, Sql, SqlError};
 use crate::mapping::Step;
 use crate::row::{Row, Value, day_and_time};
-use crate::table::{ColumnKind, TablePlan};
+use crate::table::{Clock, ColumnKind, TablePlan};
 
 /// A connection to an SQLite file.
 pub struct SqliteSession {
     thread: SqliteThread,
-    statements: ValuesStatements,
+    tables: Vec<ValuesStatements>,
 }
 
 impl SqliteSession {
     /// Opens the file of a URL (`sqlite://data/x.db?mode=rwc`), and waits for a lock up to `lock_wait`.
-    pub async fn open(url: &str, plan: &TablePlan, lock_wait: Duration) -> Result<Self, SqlError> {
+    pub async fn open(url: &str, plans: &[TablePlan], lock_wait: Duration) -> Result<Self, SqlError> {
         let uri = uri(url);
         let thread = SqliteThread::start(move || connect(&uri, lock_wait)).await?;
-        Ok(SqliteSession { thread, statements: ValuesStatements::new(DbBackend::Sqlite, plan) })
+        let tables = plans.iter().map(|plan| ValuesStatements::new(DbBackend::Sqlite, plan)).collect();
+        Ok(SqliteSession { thread, tables })
     }
 }
 
@@ -77,7 +78,7 @@ impl Session for SqliteSession {
     }
 
     fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()> {
-        let statements: Vec<(Sql, Vec<Row>)> = self.statements.of(step).collect();
+        let statements: Vec<(Sql, Vec<Row>)> = self.tables[step.table].of(step).collect();
         Box::pin(
             self.thread.call(move |connection| {
                 statements.iter().try_for_each(|(sql, rows)| run(connection, sql, rows).map(drop))
@@ -110,6 +111,7 @@ pub fn bind(statement: &mut Statement<'_>, place: usize, value: &Value<'_>) -> r
         Value::Text(value) => statement.raw_bind_parameter(place, value.as_ref()),
         Value::Bytes(value) => statement.raw_bind_parameter(place, value.as_ref()),
         Value::Timestamp(micros) => statement.raw_bind_parameter(place, timestamp(*micros)),
+        Value::Array(_) => Err(Error::ToSqlConversionFailure("SQLite has no arrays".into())),
     }
 }
 
@@ -137,9 +139,9 @@ pub fn column_kind(declared: &str) -> ColumnKind {
     let numbers = numbers_in_parentheses(&name);
     let number = |place: usize| numbers.get(place).copied();
     let has = |word: &str| name.contains(word);
+    let fraction_digits = number(0).map_or(6, |digits| digits.min(6) as u32);
     if has("DATETIME") || has("TIMESTAMP") {
-        let fraction_digits = number(0).map_or(6, |digits| digits.min(6) as u32);
-        ColumnKind::Timestamp { fraction_digits }
+        ColumnKind::timestamp(fraction_digits, 0..=9999)
     } else if has("BOOL") {
         ColumnKind::Bool
     } else if has("INT") {
@@ -149,19 +151,20 @@ pub fn column_kind(declared: &str) -> ColumnKind {
     } else if has("UUID") {
         ColumnKind::Uuid
     } else if has("CHAR") || has("CLOB") || has("TEXT") {
-        ColumnKind::Text { max_chars: number(0) }
+        ColumnKind::Text { max_chars: number(0), max_bytes: None }
     } else if has("BLOB") || has("BINARY") {
-        ColumnKind::Bytes
+        ColumnKind::Bytes { max: number(0), padded: false }
     } else if has("REAL") || has("FLOA") || has("DOUB") {
         ColumnKind::Float { single: false }
     } else if has("DEC") || has("NUMERIC") || has("MONEY") {
-        ColumnKind::Decimal { precision: number(0).map(|n| n as u32), scale: number(1).map(|n| n as u32) }
+        let (precision, scale) = (number(0).map(|n| n as u32), number(1).map(|n| n as i32));
+        ColumnKind::Decimal { precision, scale, as_float: true }
     } else if has("DATE") {
         ColumnKind::Date
     } else if has("TIME") {
-        ColumnKind::Time
+        ColumnKind::Time { clock: Clock::Day, fraction_digits }
     } else {
-        ColumnKind::Other
+        ColumnKind::NumberOrText
     }
 }
 
@@ -248,17 +251,19 @@ mod tests {
     fn declared_types_are_understood() {
         for (declared, kind) in [
             ("INTEGER", ColumnKind::Int { min: i64::MIN.into(), max: i64::MAX.into(), takes_bool: true }),
-            ("varchar(50)", ColumnKind::Text { max_chars: Some(50) }),
-            ("TEXT", ColumnKind::Text { max_chars: None }),
-            ("datetime_text", ColumnKind::Timestamp { fraction_digits: 6 }),
-            ("timestamp(3)", ColumnKind::Timestamp { fraction_digits: 3 }),
+            ("varchar(50)", ColumnKind::Text { max_chars: Some(50), max_bytes: None }),
+            ("TEXT", ColumnKind::Text { max_chars: None, max_bytes: None }),
+            ("datetime_text", ColumnKind::timestamp(6, 0..=9999)),
+            ("timestamp(3)", ColumnKind::timestamp(3, 0..=9999)),
+            ("time(3)", ColumnKind::Time { clock: Clock::Day, fraction_digits: 3 }),
             ("DATE", ColumnKind::Date),
             ("double precision", ColumnKind::Float { single: false }),
-            ("DECIMAL(10, 2)", ColumnKind::Decimal { precision: Some(10), scale: Some(2) }),
+            ("DECIMAL(10, 2)", ColumnKind::Decimal { precision: Some(10), scale: Some(2), as_float: true }),
             ("jsonb_text", ColumnKind::Json),
-            ("blob", ColumnKind::Bytes),
+            ("blob", ColumnKind::Bytes { max: None, padded: false }),
+            ("binary(16)", ColumnKind::Bytes { max: Some(16), padded: false }),
             ("boolean", ColumnKind::Bool),
-            ("", ColumnKind::Other),
+            ("string", ColumnKind::NumberOrText),
         ] {
             assert_eq!(column_kind(declared), kind, "{declared}");
         }

@@ -88,8 +88,8 @@ impl Target {
         self.db.get_database_backend()
     }
 
-    /// Opens a connection of its own for a writer.
-    pub async fn open_session(&self, plan: TablePlan) -> Result<Box<dyn Session>, SqlError> {
+    /// Opens a connection of its own for a writer of these tables.
+    pub async fn open_session(&self, plans: &[TablePlan]) -> Result<Box<dyn Session>, SqlError> {
         let timeout = self.statement_timeout;
         self.in_time(async {
             let session: Box<dyn Session> = match self.backend() {
@@ -97,13 +97,13 @@ impl Target {
                     let options = self.db.get_postgres_connection_pool().connect_options();
                     let connection = options.connect().await?;
                     postgres::send_at_once(options.get_port());
-                    Box::new(PostgresSession::new(connection, plan, timeout).await?)
+                    Box::new(PostgresSession::new(connection, plans, timeout).await?)
                 }
                 DbBackend::MySql => {
                     let options = self.db.get_mysql_connection_pool().connect_options();
-                    Box::new(MySqlSession::new(options.connect().await?, &plan, timeout).await?)
+                    Box::new(MySqlSession::new(options.connect().await?, plans, timeout).await?)
                 }
-                _ => Box::new(SqliteSession::open(self.url.expose(), &plan, timeout).await?),
+                _ => Box::new(SqliteSession::open(self.url.expose(), plans, timeout).await?),
             };
             Ok(session)
         })

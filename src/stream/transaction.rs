@@ -208,7 +208,7 @@ pub(super) fn executed(mut replies: Vec<Value>) -> Result<Vec<Value>, NotRun> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{FieldNames, OnMissing, OnReset, StartId, WriteBehind, WriteMode};
+    use crate::settings::{FieldNames, OnMissing, OnReset, StartId, WriteBehind};
     use serde_json::json;
     use std::time::Duration;
 
@@ -236,10 +236,10 @@ mod tests {
             max_in_flight_bytes: 1 << 20,
             idle_checkpoint: Duration::from_secs(1),
             write_behind: WriteBehind { insert: true, upsert: true, update: true, delete: true },
-            table: name("users"),
-            mode: WriteMode::Upsert,
-            key: vec![],
-            columns: vec![],
+            filter: None,
+            reshape: None,
+            key_pattern: None,
+            tables: vec![],
         }
     }
 

@@ -7,6 +7,7 @@ mod demo;
 mod faults;
 mod hard_cases;
 mod harness_selftest;
+mod mapping;
 mod original_demo;
 mod postgres_writing;
 mod reading;
@@ -15,5 +16,6 @@ mod rows_match_model;
 #[allow(dead_code, reason = "the harness offers more than each state of the tests uses")]
 mod support;
 mod thing;
+mod types;
 #[allow(dead_code, reason = "each test takes its part")]
 mod workload;

@@ -67,8 +67,8 @@ async fn plan(target: &Target, table: &str) -> TablePlan {
 }
 
 async fn append(target: &Target, plan: &TablePlan, rows: &[Row]) {
-    let mut session = target.open_session(plan.clone()).await.unwrap();
-    session.write(&Step { kind: ChangeKind::Append, rows: rows.iter().collect() }).await.unwrap();
+    let mut session = target.open_session(std::slice::from_ref(plan)).await.unwrap();
+    session.write(&Step { table: 0, kind: ChangeKind::Append, rows: rows.iter().collect() }).await.unwrap();
 }
 
 /// A lane that applies appended rows to table `t`.
@@ -95,8 +95,8 @@ impl Lane {
             generation: positions[0].generation,
             fields: FieldNames { key, op, payload, timestamp, ack },
         };
-        let session = target.open_session(plan.clone()).await.unwrap();
-        let applier = Applier::new(session, target, identity, plan, LIMIT, Progress::default());
+        let session = target.open_session(std::slice::from_ref(&plan)).await.unwrap();
+        let applier = Applier::new(session, target, identity, [plan].into(), LIMIT, Progress::default());
         Lane { applier, totals: Totals::default(), next: 1 }
     }
 
@@ -106,7 +106,7 @@ impl Lane {
         let events = rows.into_iter().map(|row| {
             let entry = Entry { id: StreamId { ms: self.next, seq: 0 }, fields: Default::default() };
             self.next += 1;
-            MappedEvent { entry, document: Document::None, outcome: Ok(Change { kind, row }) }
+            MappedEvent { entry, document: Document::None, outcome: Ok([Change { table: 0, kind, row }].into()) }
         });
         let events = events.collect::<Vec<_>>();
         let span = Span { after, upto: StreamId { ms: self.next - 1, seq: 0 } };
@@ -220,8 +220,11 @@ async fn tables_are_copied_into_only_where_that_is_the_same() {
         ("row-level security", table.to_owned() + policy, "INSERT", "t"),
         ("row-level security that does not apply", table.to_owned() + "ALTER TABLE t ENABLE ROW LEVEL SECURITY;", "COPY", "t"),
         ("a view", table.to_owned() + "CREATE VIEW v AS SELECT * FROM t;", "INSERT", "v"),
-        ("an enum", "CREATE TYPE e AS ENUM ('x'); CREATE TABLE t (n bigint, also e);".to_owned(), "INSERT", "t"),
-        ("an interval", "CREATE TABLE t (n bigint, also interval);".to_owned(), "INSERT", "t"),
+        ("an enum", "CREATE TYPE e AS ENUM ('x'); CREATE TABLE t (n bigint, also e);".to_owned(), "COPY", "t"),
+        ("an array", "CREATE TABLE t (n bigint, also interval[]);".to_owned(), "COPY", "t"),
+        ("an array of enums", "CREATE TYPE e AS ENUM ('x'); CREATE TABLE t (n bigint, also e[]);".to_owned(), "INSERT", "t"),
+        ("a range", "CREATE TABLE t (n bigint, also int4range);".to_owned(), "INSERT", "t"),
+        ("money", "CREATE TABLE t (n bigint, also money);".to_owned(), "INSERT", "t"),
         (
             "partitions",
             "CREATE TABLE t (n bigint, also text) PARTITION BY RANGE (n);
@@ -379,10 +382,10 @@ async fn a_silent_copy_is_ended_by_the_next_session() {
     let _others = not_ours.copy_in_raw(r#"COPY "other" ("n") FROM STDIN (FORMAT BINARY)"#).await.unwrap();
     let target = target_with(&database, LIMIT).await;
     let plan = plan(&target, "t").await;
-    drop(target.open_session(plan.clone()).await.unwrap());
+    drop(target.open_session(std::slice::from_ref(&plan)).await.unwrap());
     assert_eq!(copies().await, 2, "it may still go on");
     tokio::time::sleep(Duration::from_secs(3)).await;
-    drop(target.open_session(plan).await.unwrap());
+    drop(target.open_session(std::slice::from_ref(&plan)).await.unwrap());
     eventually(Duration::from_secs(20), "the silent one to end", async || {
         if copies().await == 1 { Ok(()) } else { Err(String::new()) }
     })

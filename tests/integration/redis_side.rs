@@ -11,7 +11,7 @@ use redis::{Cmd, FromRedisValue};
 use write_behind::event::StreamId;
 use write_behind::settings::{
     DocumentSource, FieldNames, LogFormat, LogSettings, OnMissing, OnReset, RedisSettings, StartId, StreamSettings,
-    WriteBehind, WriteMode,
+    WriteBehind,
 };
 use write_behind::stream::connection::{RedisClient, RedisConnection};
 use write_behind::stream::read_connection::ReadConnection;
@@ -83,10 +83,10 @@ fn stream(entity: &str, document: DocumentSource) -> StreamSettings {
         max_in_flight_bytes: 1 << 20,
         idle_checkpoint: Duration::from_secs(1),
         write_behind: WriteBehind { insert: true, upsert: true, update: true, delete: true },
-        table: name(entity),
-        mode: WriteMode::Upsert,
-        key: vec![],
-        columns: vec![],
+        filter: None,
+        reshape: None,
+        key_pattern: None,
+        tables: vec![],
     }
 }
 

@@ -268,6 +268,7 @@ fn plan() -> TablePlan {
         columns: Vec::new(),
         unique_keys: Vec::new(),
         rules: Vec::new(),
+        references: Vec::new(),
         takes_copy: false,
         not_transactional: None,
     };

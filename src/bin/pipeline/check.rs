@@ -6,7 +6,7 @@ mod report;
 use write_behind::error::PipelineError;
 use write_behind::logging;
 use write_behind::mapping::Mapping;
-use write_behind::settings::{Layers, Settings, StreamSettings, WriteMode};
+use write_behind::settings::{Layers, Settings, StreamSettings};
 use write_behind::sink::{ErrorClass, Target, checkpoint, rights};
 use write_behind::startup::{check_folder, compile_mapping, connect_redis, connect_target};
 
@@ -87,7 +87,7 @@ async fn tables(settings: &Settings, target: &Target, report: &mut Report) -> Re
     for stream in &settings.streams {
         match compile_mapping(target, stream).await {
             Ok(Ok(mapping)) => {
-                report.ok(described(stream))?;
+                report.ok(described(stream, &mapping))?;
                 if bookkept {
                     may_write(target, stream, &mapping, report).await?;
                 }
@@ -133,13 +133,12 @@ async fn may_write(
     }
 }
 
-fn described(stream: &StreamSettings) -> String {
-    let mode = match stream.mode {
-        WriteMode::Append => "append",
-        WriteMode::Upsert => "upsert",
-    };
-    let columns = stream.columns.len();
-    format!("stream {}: {} to table {}, {columns} columns, {mode}", stream.entity, stream.stream_name, stream.table)
+fn described(stream: &StreamSettings, mapping: &Mapping) -> String {
+    let tables = mapping.tables().iter().map(|table| {
+        let mode = if table.plan().upserts { "upsert" } else { "append" };
+        format!("table {}, {} columns, {mode}", table.table.name, table.columns.len())
+    });
+    format!("stream {}: {} to {}", stream.entity, stream.stream_name, tables.collect::<Vec<_>>().join("; "))
 }
 
 /// How far the stream has come, which also shows whether the checkpoints can be read.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::super::layer::LayerKind;
-use super::super::{DocumentSource, FieldNames, OnMissing, RdbmsKind, StartId, WriteBehind, WriteMode};
+use super::super::{ColumnSettings, ColumnSource, DocumentSource, FieldNames, OnMissing, OnNull, RdbmsKind, StartId};
+use super::super::{WriteBehind, WriteMode};
 use super::*;
 use crate::event::StreamId;
 
@@ -29,8 +30,12 @@ fn entities(settings: &Settings) -> Vec<&str> {
 }
 
 fn columns(settings: &Settings, entity: &str) -> String {
-    let columns = &settings.stream(entity).expect("is there").columns;
-    columns.iter().map(|source| format!("{}={} ", source.column, source.from)).collect()
+    let columns = &settings.stream(entity).expect("is there").tables[0].columns;
+    let from = |column: &ColumnSettings| match &column.source {
+        ColumnSource::From(from) => from.clone(),
+        ColumnSource::Constant(json) | ColumnSource::Expression(json) => json.clone(),
+    };
+    columns.iter().map(|column| format!("{}={} ", column.column, from(column))).collect()
 }
 
 #[test]
@@ -83,7 +88,7 @@ fn the_file_of_the_original_demo_loads_unchanged() {
     let [stream] = settings.streams.as_slice() else { panic!("one stream: {:?}", settings.streams) };
     assert_eq!((stream.entity.as_str(), stream.stream_name.as_str()), ("user_action", "stream:user_action"));
     assert_eq!((stream.batch_size, stream.start_id), (10, StartId::After(StreamId::ZERO)));
-    assert_eq!((stream.table.as_str(), stream.mode), ("user_actions", WriteMode::Append));
+    assert_eq!((stream.tables[0].table.as_str(), stream.tables[0].mode), ("user_actions", WriteMode::Append));
     assert_eq!(columns(&settings, "user_action"), "action=action ts=timestamp user_id=user_id ");
     assert_eq!((stream.document, stream.on_missing), (DocumentSource::Auto, OnMissing::DeadLetter));
     assert_eq!(stream.write_behind, WriteBehind { insert: true, upsert: true, update: true, delete: true });
@@ -155,7 +160,7 @@ fn unknown_keys_get_the_nearest_name_or_all_names() {
         }),
         (
             "redis.host: x",
-            "redis.host: is not a setting: here are app, log, metrics, producer, rdbms, redis, stream_defaults, streams, supervisor (from my.yaml)",
+            "redis.host: is not a setting: here are app, column_defaults, log, metrics, producer, rdbms, redis, stream_defaults, streams, supervisor, table_defaults (from my.yaml)",
         ),
     ] {
         assert_problems(text, &[], &[expected]);
@@ -185,9 +190,9 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
     assert_eq!(settings.rdbms.retry_delay, Duration::from_millis(500));
     assert_eq!(settings.log.level, Level::Warning);
     let orders = settings.stream("orders").expect("runs");
-    assert_eq!((orders.batch_size, orders.key.join("+")), (10, "userId+ts".to_owned()));
+    assert_eq!((orders.batch_size, orders.tables[0].key.join("+")), (10, "userId+ts".to_owned()));
     assert_eq!(columns(&settings, "orders"), "ts=$timestamp userId=user.id ");
-    assert_eq!((orders.stream_name.as_str(), orders.table.as_str()), ("stream:orders", "orders"));
+    assert_eq!((orders.stream_name.as_str(), orders.tables[0].table.as_str()), ("stream:orders", "orders"));
 }
 
 #[test]
@@ -205,7 +210,11 @@ fn streams_that_the_user_names_are_the_ones_that_run() {
         let settings = good(text, variables);
         assert_eq!(entities(&settings), expected, "{text}");
         if let Some(stream) = settings.stream("user_action") {
-            assert_eq!((stream.table.as_str(), stream.columns.len()), ("user_actions", 3), "{text}");
+            assert_eq!(
+                (stream.tables[0].table.as_str(), stream.tables[0].columns.len()),
+                ("user_actions", 3),
+                "{text}"
+            );
         }
     }
     let nothing = "streams: names no stream: name one, or remove the section to run user_action";
@@ -221,17 +230,17 @@ fn a_stream_has_its_own_settings_then_those_for_all_streams() {
         &[],
     );
     let a = settings.stream("a").expect("runs");
-    assert_eq!((a.lanes, a.mode), (3, WriteMode::Upsert));
+    assert_eq!((a.lanes, a.tables[0].mode), (3, WriteMode::Upsert));
     assert_eq!((a.fields.op.as_str(), a.fields.key.as_str(), a.fields.ack.as_str()), ("event_type", "doc_id", "ack"));
     assert_eq!(columns(&settings, "a"), "id=$id ");
     assert_eq!(columns(&settings, "b"), "x=y ");
     // What the user says for all streams is stronger than what the default layer says for one.
     let user_action = settings.stream("user_action").expect("runs");
     assert_eq!(
-        (user_action.lanes, user_action.mode, user_action.table.as_str()),
+        (user_action.lanes, user_action.tables[0].mode, user_action.tables[0].table.as_str()),
         (2, WriteMode::Upsert, "user_actions")
     );
-    assert_eq!(user_action.columns.len(), 4);
+    assert_eq!(user_action.tables[0].columns.len(), 4);
 }
 
 #[test]
@@ -371,4 +380,71 @@ fn layers_show_the_names_of_variables_only() {
     let environment = vec![("PIPELINE__REDIS__PASSWORD".to_owned(), "hunter2".to_owned())];
     let debug = format!("{:?}", Layers { file: None, environment });
     assert!(debug.contains("PIPELINE__REDIS__PASSWORD") && !debug.contains("hunter2"), "{debug}");
+}
+
+#[test]
+fn a_stream_has_several_tables_or_the_keys_of_one() {
+    let settings = good(
+        "table_defaults: {mode: upsert, key: [id]}\n\
+         streams:\n  \
+           order:\n    \
+             tables:\n      \
+               orders: {columns: {id: id, total: {from: total, default: 0, required: true}}}\n      \
+               items: {table: shop.order_items, mode: append, columns: auto}\n  \
+           plain: {columns: {id: $id, v: {value: x, on_null: reject}, \"*\": auto}}\n",
+        &[("PIPELINE__STREAMS__ORDER__TABLES__ORDERS__COLUMNS__TOTAL__DEFAULT", "7")],
+    );
+    let [items, orders] = settings.stream("order").expect("runs").tables.as_slice() else { panic!("{settings:?}") };
+    assert_eq!((items.setting.as_str(), items.table.as_str()), ("streams.order.tables.items", "shop.order_items"));
+    assert_eq!((items.auto, items.columns.len(), items.mode), (true, 0, WriteMode::Append));
+    assert_eq!(
+        (orders.table.as_str(), orders.mode, orders.key.as_slice()),
+        ("orders", WriteMode::Upsert, &["id".into()][..])
+    );
+    let total =
+        ColumnSettings { default: Some("\"7\"".into()), required: true, ..ColumnSettings::from("total", "total") };
+    assert_eq!(orders.columns, [ColumnSettings::from("id", "id"), total]);
+    let [plain] = settings.stream("plain").expect("runs").tables.as_slice() else { panic!("{settings:?}") };
+    assert_eq!((plain.setting.as_str(), plain.mode, plain.auto), ("streams.plain", WriteMode::Upsert, true));
+    let v = ColumnSettings {
+        source: ColumnSource::Constant("\"x\"".into()),
+        on_null: OnNull::Reject,
+        ..ColumnSettings::from("v", "")
+    };
+    assert_eq!(plain.columns, [ColumnSettings::from("id", "$id"), v]);
+}
+
+#[test]
+fn what_is_wrong_with_tables_and_columns_is_said_with_its_place() {
+    for (text, expected) in [
+        ("streams: {a: {mode: upsert, tables: {t: {columns: {i: $id}}}}}", {
+            "streams.a.mode: is the short form of a single table: this stream has `tables`, so put it into one of them"
+        }),
+        ("streams: {a: {tables: {t: {mode: upsert, columns: {i: $id}}}}}", {
+            "streams.a.tables.t.key: must name the columns that identify a row, because mode is upsert"
+        }),
+        ("streams: {a: {tables: {t: {column: {i: $id}, columns: {i: $id}}}}}", {
+            "streams.a.tables.t.column: is not a setting: did you mean `streams.a.tables.t.columns`? (from my.yaml)"
+        }),
+        ("streams: {a: {tables: {t: {}}}}", "streams.a.tables.t.columns: must name at least one column"),
+        ("streams: {a: {columns: {i: {form: x}}}}", {
+            "streams.a.columns.i: needs one of `from`, `value` and `expr`\n\
+             streams.a.columns.i.form: is not a setting: did you mean `streams.a.columns.i.from`? (from my.yaml)"
+        }),
+        ("streams: {a: {columns: {i: {from: x, value: 1}}}}", {
+            "streams.a.columns.i: can have only one of `from`, `value` and `expr`"
+        }),
+        ("streams: {a: {columns: {i: {from: x, default: 1.5}}}}", {
+            "streams.a.columns.i.default: must be a text, a whole number, true or false; put other numbers in quotes, not \
+             1.5 (from my.yaml)"
+        }),
+        ("streams: {a: {columns: all}}", {
+            "streams.a.columns: must be auto, or a section of columns, not `all` (from my.yaml)"
+        }),
+        ("column_defaults: {on_null: ignore}", {
+            "column_defaults.on_null: must be one of write, default, reject, not `ignore` (from my.yaml)"
+        }),
+    ] {
+        assert_problems(text, &[], &expected.lines().collect::<Vec<_>>());
+    }
 }

@@ -21,6 +21,7 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
         // The same table must read the same every time: no database promises an order that would do.
         table.unique_keys.sort();
         table.rules.sort();
+        table.references.sort();
         table
     }))
 }

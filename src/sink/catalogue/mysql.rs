@@ -4,16 +4,21 @@ use sea_orm::{DatabaseConnection, QueryResult};
 
 use super::super::SqlError;
 use super::{by_index, query, texts};
-use crate::table::{Column, ColumnKind, Table, TableName};
+use crate::table::{Address, Clock, Column, ColumnKind, Table, TableName};
 
 // The casts: the two servers, and versions of them, give these columns different types.
 const COLUMNS: &str = "
     SELECT CAST(c.COLUMN_NAME AS CHAR) AS name, CAST(c.DATA_TYPE AS CHAR) AS data_type,
            CAST(c.COLUMN_TYPE AS CHAR) AS sql_type, CAST(c.IS_NULLABLE AS CHAR) AS nullable,
-           c.COLUMN_DEFAULT IS NOT NULL AS has_default, CAST(c.EXTRA AS CHAR) AS extra,
+           -- MariaDB says NULL where there is none.
+           c.COLUMN_DEFAULT IS NOT NULL AND NOT (c.IS_NULLABLE = 'YES' AND c.COLUMN_DEFAULT = 'NULL') AS has_default,
+           CAST(c.EXTRA AS CHAR) AS extra,
            CAST(c.CHARACTER_MAXIMUM_LENGTH AS SIGNED) AS chars, CAST(c.NUMERIC_PRECISION AS SIGNED) AS digits,
            CAST(c.NUMERIC_SCALE AS SIGNED) AS scale, CAST(c.DATETIME_PRECISION AS SIGNED) AS fraction,
-           CAST(c.COLLATION_NAME AS CHAR) AS collation
+           CAST(c.COLLATION_NAME AS CHAR) AS collation, CAST(c.CHARACTER_OCTET_LENGTH AS SIGNED) AS bytes,
+           CAST(c.CHARACTER_SET_NAME AS CHAR) AS charset,
+           -- MariaDB 11.5 has 32 bits for the seconds of a TIMESTAMP, the others have 31.
+           CAST(2147483647 /*M!110500 + 2147483648 */ AS SIGNED) AS last_second
     FROM information_schema.COLUMNS c
     WHERE c.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND c.TABLE_NAME = ?
     ORDER BY c.ORDINAL_POSITION";
@@ -46,6 +51,10 @@ const FOREIGN_KEYS: &str = "
     FROM information_schema.KEY_COLUMN_USAGE k
     WHERE k.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND k.TABLE_NAME = ? AND k.REFERENCED_TABLE_NAME IS NOT NULL";
 
+const REFERENCES: &str = "
+    SELECT DISTINCT CAST(k.REFERENCED_TABLE_NAME AS CHAR) AS name FROM information_schema.KEY_COLUMN_USAGE k
+    WHERE k.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND k.TABLE_NAME = ? AND k.REFERENCED_TABLE_NAME IS NOT NULL";
+
 /// Those that this user may see.
 const TRIGGERS: &str = "
     SELECT CAST(CONCAT_WS(' ', g.TRIGGER_NAME, g.ACTION_TIMING, g.EVENT_MANIPULATION, g.ACTION_STATEMENT) AS CHAR) AS rule
@@ -61,6 +70,7 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
         rules.extend(texts(&query(db, others, place()).await?, "rule")?);
     }
     let unique_keys = by_index(&query(db, UNIQUE, place()).await?)?;
+    let references = texts(&query(db, REFERENCES, place()).await?, "name")?;
     let mut not_transactional = None;
     if let Some(row) = query(db, ENGINE, place()).await?.first() {
         let (engine, transactions): (Option<String>, String) =
@@ -69,7 +79,15 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
             not_transactional = Some(format!("uses the engine {engine}, which has no transactions (use InnoDB)"));
         }
     }
-    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, takes_copy: false, not_transactional }))
+    Ok(Some(Table {
+        name: name.clone(),
+        columns,
+        unique_keys,
+        rules,
+        references,
+        takes_copy: false,
+        not_transactional,
+    }))
 }
 
 /// MariaDB's JSON is LONGTEXT with a check, which is among `checks`.
@@ -84,7 +102,13 @@ fn column(row: &QueryResult, checks: &[String]) -> Result<Column, SqlError> {
     let collation: Option<String> = row.try_get("", "collation")?;
     let is_json =
         checks.iter().any(|clause| clause.to_lowercase().contains(&format!("json_valid(`{}`)", name.to_lowercase())));
+    let charset: Option<String> = row.try_get("", "charset")?;
+    let last_second: i64 = row.try_get("", "last_second")?;
+    let is_utf8 = charset.is_some_and(|charset| charset.starts_with("utf8"));
     let numbers = Numbers {
+        // In other character sets a text has other bytes than here: the database knows.
+        bytes: number("bytes")?.filter(|_| is_utf8),
+        last_second,
         chars: number("chars")?,
         digits: number("digits")?,
         scale: number("scale")?,
@@ -108,6 +132,8 @@ struct Numbers {
     digits: Option<u64>,
     scale: Option<u64>,
     fraction: Option<u64>,
+    bytes: Option<u64>,
+    last_second: i64,
 }
 
 fn kind(data_type: &str, sql_type: &str, numbers: &Numbers) -> ColumnKind {
@@ -117,9 +143,13 @@ fn kind(data_type: &str, sql_type: &str, numbers: &Numbers) -> ColumnKind {
             if unsigned { (0, (1i128 << bits) - 1) } else { (-(1i128 << (bits - 1)), (1 << (bits - 1)) - 1) };
         ColumnKind::Int { min, max, takes_bool: bits == 8 }
     };
+    let decimal = || {
+        let (precision, scale) = (numbers.digits.map(|n| n as u32), numbers.scale.map(|n| n as i32));
+        ColumnKind::Decimal { precision, scale, as_float: false }
+    };
+    let fraction_digits = numbers.fraction.unwrap_or(0) as u32;
     match data_type.to_ascii_lowercase().as_str() {
-        // 64 of 64 bits would not fit into what is bound; nobody counts with them.
-        "bit" => ColumnKind::Int { min: 0, max: (1i128 << numbers.digits.unwrap_or(1).min(63)) - 1, takes_bool: true },
+        "bit" => ColumnKind::Int { min: 0, max: (1i128 << numbers.digits.unwrap_or(1).min(64)) - 1, takes_bool: true },
         "year" => ColumnKind::Int { min: 1901, max: 2155, takes_bool: false },
         "enum" => ColumnKind::Choice { members: members(sql_type), several: false },
         "set" => ColumnKind::Choice { members: members(sql_type), several: true },
@@ -128,20 +158,32 @@ fn kind(data_type: &str, sql_type: &str, numbers: &Numbers) -> ColumnKind {
         "mediumint" => int(24),
         "int" => int(32),
         "bigint" => int(64),
+        // `FLOAT(7,2)` rounds like a decimal, and does not say so.
+        "float" | "double" if numbers.scale.is_some() => decimal(),
         "float" => ColumnKind::Float { single: true },
         "double" => ColumnKind::Float { single: false },
-        "decimal" => {
-            ColumnKind::Decimal { precision: numbers.digits.map(|n| n as u32), scale: numbers.scale.map(|n| n as u32) }
+        "decimal" => decimal(),
+        "char" | "varchar" => ColumnKind::Text { max_chars: numbers.chars, max_bytes: None },
+        "tinytext" | "text" | "mediumtext" | "longtext" => {
+            ColumnKind::Text { max_chars: None, max_bytes: numbers.bytes }
         }
-        "char" | "varchar" => ColumnKind::Text { max_chars: numbers.chars },
-        // Their limits are in bytes: the database knows them.
-        "tinytext" | "text" | "mediumtext" | "longtext" => ColumnKind::Text { max_chars: None },
-        "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => ColumnKind::Bytes,
+        "binary" => ColumnKind::Bytes { max: numbers.chars, padded: true },
+        "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
+            ColumnKind::Bytes { max: numbers.chars, padded: false }
+        }
         "json" => ColumnKind::Json,
         "uuid" => ColumnKind::Uuid,
         "date" => ColumnKind::Date,
-        "time" => ColumnKind::Time,
-        "datetime" | "timestamp" => ColumnKind::Timestamp { fraction_digits: numbers.fraction.unwrap_or(0) as u32 },
+        "inet4" => ColumnKind::Address(Address::V4),
+        "inet6" => ColumnKind::Address(Address::V6),
+        "time" => ColumnKind::Time { clock: Clock::Span, fraction_digits },
+        "datetime" => ColumnKind::timestamp(fraction_digits, 1..=9999),
+        "timestamp" => {
+            const SECOND: i64 = 1_000_000;
+            // The first second is MySQL's sign for no time at all.
+            let (first, last) = (SECOND, numbers.last_second * SECOND + SECOND - 1);
+            ColumnKind::Timestamp { fraction_digits, first, last }
+        }
         _ => ColumnKind::Other,
     }
 }

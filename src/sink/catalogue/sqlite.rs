@@ -12,11 +12,15 @@ const COLUMNS: &str = r#"
     SELECT name, type AS sql_type, "notnull" AS not_null, dflt_value IS NOT NULL AS has_default, pk, hidden
     FROM pragma_table_xinfo(?, ?) WHERE hidden <> 1 ORDER BY cid"#;
 
+const STRICT: &str = "SELECT strict FROM pragma_table_list WHERE name = ? COLLATE NOCASE AND schema = ? COLLATE NOCASE";
+
 const UNIQUE: &str = r#"
     SELECT i.name AS index_name, c.name AS column_name
     FROM pragma_index_list(?, ?) i JOIN pragma_index_info(i.name, ?) c
     WHERE i."unique" = 1 AND i.partial = 0 AND c.name IS NOT NULL
     ORDER BY i.seq, c.seqno"#;
+
+const REFERENCES: &str = r#"SELECT DISTINCT "table" AS name FROM pragma_foreign_key_list(?, ?)"#;
 
 /// The statements that made the table, its indexes and its triggers.
 const RULES: &str =
@@ -25,10 +29,12 @@ const RULES: &str =
 pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Table>, SqlError> {
     let schema = name.schema.clone().unwrap_or_else(|| "main".to_owned());
     let rows = query(db, COLUMNS, vec![name.table.clone().into(), schema.clone().into()]).await?;
+    let strict = query(db, STRICT, vec![name.table.clone().into(), schema.clone().into()]).await?;
+    let is_strict = strict.first().map(|row| row.try_get::<i64>("", "strict")).transpose()? == Some(1);
     let mut columns = Vec::new();
     let mut primary: Vec<(i64, String)> = Vec::new();
     for row in &rows {
-        let column = column(row)?;
+        let column = column(row, is_strict)?;
         let place: i64 = row.try_get("", "pk")?;
         if place > 0 {
             primary.push((place, column.name.clone()));
@@ -37,6 +43,8 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
     }
     let rules = RULES.replace("{schema}", &quote(DbBackend::Sqlite, &schema));
     let rules = texts(&query(db, &rules, vec![name.table.clone().into()]).await?, "rule")?;
+    let place = vec![name.table.clone().into(), schema.clone().into()];
+    let references = texts(&query(db, REFERENCES, place).await?, "name")?;
     let place = vec![name.table.clone().into(), schema.clone().into(), schema.into()];
     let mut unique_keys = by_index(&query(db, UNIQUE, place).await?)?;
     primary.sort();
@@ -55,16 +63,26 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
             column.has_default = true;
         }
     }
-    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, takes_copy: false, not_transactional: None }))
+    Ok(Some(Table {
+        name: name.clone(),
+        columns,
+        unique_keys,
+        rules,
+        references,
+        takes_copy: false,
+        not_transactional: None,
+    }))
 }
 
-fn column(row: &QueryResult) -> Result<Column, SqlError> {
+fn column(row: &QueryResult, is_strict: bool) -> Result<Column, SqlError> {
     const GENERATED: std::ops::RangeInclusive<i64> = 2..=3;
     let sql_type: String = row.try_get("", "sql_type")?;
     let not_null: i64 = row.try_get("", "not_null")?;
     let has_default: i64 = row.try_get("", "has_default")?;
     let hidden: i64 = row.try_get("", "hidden")?;
-    let kind = if sql_type.is_empty() { ColumnKind::Other } else { column_kind(&sql_type) };
+    // Columns without a type, and those of any type in a strict table, keep what they get.
+    let keeps_all = sql_type.is_empty() || is_strict && sql_type.eq_ignore_ascii_case("any");
+    let kind = if keeps_all { ColumnKind::Other } else { column_kind(&sql_type) };
     Ok(Column {
         name: row.try_get("", "name")?,
         kind,

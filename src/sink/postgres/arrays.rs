@@ -120,8 +120,9 @@ fn element_of(column: &Column) -> (String, Element) {
         ColumnKind::Bool => (Form::Bool, "bool", 16, 1000),
         ColumnKind::Int { .. } => (Form::Int8, "int8", 20, 1016),
         ColumnKind::Float { .. } => (Form::Float8, "float8", 701, 1022),
-        ColumnKind::Bytes => (Form::Bytes, "bytea", 17, 1001),
+        ColumnKind::Bytes { .. } => (Form::Bytes, "bytea", 17, 1001),
         ColumnKind::Timestamp { .. } => (Form::Timestamp, "timestamp", 1114, 1115),
+        ColumnKind::Array { .. } => (Form::ArrayText, "text", 25, 1009),
         _ => (Form::Text, "text", 25, 1009),
     };
     (column.name.clone(), Element { form, name, oid: Oid(oid), array_oid: Oid(array_oid) })

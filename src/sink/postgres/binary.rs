@@ -1,7 +1,11 @@
 //! Pure: the binary forms in which values travel to PostgreSQL, as the `recv` function of each type reads them.
 
+use std::net::IpAddr;
+
+use super::array_value::{Element, literal};
+use crate::mapping::Interval;
 use crate::row::Value;
-use crate::table::{Column, ColumnKind};
+use crate::table::{Address, Clock, Column, ColumnKind};
 
 /// The binary form of a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,16 +17,26 @@ pub enum Form {
     Int8,
     Float4,
     Float8,
-    /// Also of `varchar`, `bpchar` and `json`.
+    /// Also of `varchar`, `bpchar`, `json` and enums.
     Text,
     Bytes,
     /// Also of `timestamptz`.
     Timestamp,
     Date,
     Time,
+    TimeWithOffset,
+    Interval,
     Uuid,
     Jsonb,
     Numeric,
+    Inet,
+    Cidr,
+    /// Also of `macaddr8`.
+    Mac,
+    /// Of elements with a known form.
+    Array(Element),
+    /// An array as the text that a cast makes one of.
+    ArrayText,
 }
 
 /// Why a value has no such form. The value may still be one that the server reads from its text.
@@ -38,6 +52,10 @@ const YEAR_2000_MICROS: i64 = 946_684_800_000_000;
 impl Form {
     /// The form of a column's own type, if it is known here.
     pub fn of(column: &Column) -> Option<Form> {
+        let is = |name: &str| {
+            let own = column.cast_type.strip_suffix('"').and_then(|quoted| quoted.rsplit('"').next());
+            own == Some(name)
+        };
         Some(match &column.kind {
             ColumnKind::Bool => Form::Bool,
             ColumnKind::Int { max, .. } if *max == i16::MAX.into() => Form::Int2,
@@ -45,15 +63,24 @@ impl Form {
             ColumnKind::Int { .. } => Form::Int8,
             ColumnKind::Float { single: true } => Form::Float4,
             ColumnKind::Float { single: false } => Form::Float8,
+            // `money` and `"char"` have forms of their own.
+            ColumnKind::Decimal { .. } if !is("numeric") => return None,
+            ColumnKind::Text { .. } if is("char") => return None,
             ColumnKind::Decimal { .. } => Form::Numeric,
-            ColumnKind::Json if column.cast_type.ends_with(r#""jsonb""#) => Form::Jsonb,
-            ColumnKind::Text { .. } | ColumnKind::Json => Form::Text,
-            ColumnKind::Bytes => Form::Bytes,
+            ColumnKind::Json if is("jsonb") => Form::Jsonb,
+            ColumnKind::Text { .. } | ColumnKind::Json | ColumnKind::Choice { .. } => Form::Text,
+            ColumnKind::Bytes { .. } => Form::Bytes,
             ColumnKind::Uuid => Form::Uuid,
             ColumnKind::Date => Form::Date,
-            ColumnKind::Time => Form::Time,
+            ColumnKind::Time { clock: Clock::DayWithOffset, .. } => Form::TimeWithOffset,
+            ColumnKind::Time { .. } => Form::Time,
             ColumnKind::Timestamp { .. } => Form::Timestamp,
-            ColumnKind::Choice { .. } | ColumnKind::Other => return None,
+            ColumnKind::Interval { .. } => Form::Interval,
+            ColumnKind::Address(Address::Host) => Form::Inet,
+            ColumnKind::Address(Address::Network) => Form::Cidr,
+            ColumnKind::Address(Address::Mac | Address::Mac8) => Form::Mac,
+            ColumnKind::Array { element } => Form::Array(Element::of(&element.cast_type)?),
+            ColumnKind::Address(_) | ColumnKind::NumberOrText | ColumnKind::Other => return None,
         })
     }
 
@@ -94,6 +121,28 @@ impl Form {
             }
             (Form::Date, Value::Text(text)) => fixed(into, date(text).ok_or("not a day as YYYY-MM-DD")?.to_be_bytes()),
             (Form::Time, Value::Text(text)) => fixed(into, time(text).ok_or("not a time as HH:MM:SS")?.to_be_bytes()),
+            (Form::TimeWithOffset, Value::Text(text)) => {
+                let (micros, west) = time_with_offset(text).ok_or("not a time as HH:MM:SS+HH:MM")?;
+                run_of(into, |into| {
+                    into.extend_from_slice(&micros.to_be_bytes());
+                    into.extend_from_slice(&west.to_be_bytes());
+                    Ok(())
+                })?;
+            }
+            (Form::Interval, Value::Text(text)) => {
+                let Interval { months, days, micros } = Interval::parse(text).ok_or("not a length of time")?;
+                run_of(into, |into| {
+                    into.extend_from_slice(&micros.to_be_bytes());
+                    into.extend_from_slice(&days.to_be_bytes());
+                    into.extend_from_slice(&months.to_be_bytes());
+                    Ok(())
+                })?;
+            }
+            (Form::Inet, Value::Text(text)) => run(into, &inet(text, false).ok_or("not an address")?)?,
+            (Form::Cidr, Value::Text(text)) => run(into, &inet(text, true).ok_or("not a network")?)?,
+            (Form::Mac, Value::Text(text)) => run(into, &mac(text).ok_or("not the address of a device")?)?,
+            (Form::Array(element), Value::Array(array)) => element.put(array, into)?,
+            (Form::ArrayText, Value::Array(array)) => run(into, literal(array)?.as_bytes())?,
             (Form::Numeric, Value::Text(text)) => numeric(text, into)?,
             _ => return Err(WRONG_TYPE),
         }
@@ -109,6 +158,17 @@ fn length(into: &mut Vec<u8>, bytes: usize) -> Result<(), Unfit> {
 fn run(into: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Unfit> {
     length(into, bytes.len())?;
     into.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// Adds what `put` adds, with its length before it.
+pub fn run_of(into: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>) -> Result<(), Unfit>) -> Result<(), Unfit> {
+    let start = into.len();
+    length(into, 0)?;
+    let content = into.len();
+    put(into)?;
+    let bytes = i32::try_from(into.len() - content).map_err(|_| "it is longer than 2 GiB")?;
+    into[start..content].copy_from_slice(&bytes.to_be_bytes());
     Ok(())
 }
 
@@ -147,6 +207,33 @@ fn time(text: &str) -> Option<i64> {
     };
     (hours < 24 && minutes < 60 && seconds < 60)
         .then_some(((hours * 60 + minutes) * 60 + seconds) * 1_000_000 + fraction)
+}
+
+/// Microseconds since midnight of `HH:MM:SS+HH:MM`, and the seconds that its clocks are behind UTC.
+fn time_with_offset(text: &str) -> Option<(i64, i32)> {
+    let (clock, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+    let sign = match offset.as_bytes()[0] {
+        b'+' => -1,
+        b'-' => 1,
+        _ => return None,
+    };
+    Some((time(clock)?, sign * i32::try_from(time(&offset[1..])? / 1_000_000).ok()?))
+}
+
+/// Family, length of the prefix, whether it is a network, length of the address, address.
+fn inet(text: &str, is_network: bool) -> Option<Vec<u8>> {
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let (family, address) = match address.parse().ok()? {
+        IpAddr::V4(address) => (2, address.octets().to_vec()),
+        IpAddr::V6(address) => (3, address.octets().to_vec()),
+    };
+    let bytes = address.len() as u8;
+    let prefix = prefix.map_or(Some(8 * bytes), |prefix| prefix.parse().ok())?;
+    Some([&[family, prefix, u8::from(is_network), bytes], address.as_slice()].concat())
+}
+
+fn mac(text: &str) -> Option<Vec<u8>> {
+    text.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect()
 }
 
 /// A decimal as JSON writes it, in digits of base 10,000.
@@ -272,5 +359,28 @@ mod tests {
         Form::Text.put(&Value::Null, &mut null).unwrap();
         assert_eq!(null, [255; 4]);
         assert_eq!(put(Form::Jsonb, Value::text("{}")), Ok(b"\x01{}".to_vec()));
+    }
+
+    #[test]
+    fn addresses_and_lengths_of_time_are_fixed_fields() {
+        for (form, text, expected) in [
+            (Form::Inet, "10.0.0.1", vec![2, 32, 0, 4, 10, 0, 0, 1]),
+            (Form::Inet, "10.0.0.1/24", vec![2, 24, 0, 4, 10, 0, 0, 1]),
+            (Form::Cidr, "10.0.0.0/8", vec![2, 8, 1, 4, 10, 0, 0, 0]),
+            (Form::Inet, "::1", [&[3, 128, 0, 16][..], &[0; 15], &[1]].concat()),
+            (Form::Mac, "08:00:2b:01:02:03", vec![8, 0, 0x2b, 1, 2, 3]),
+            (
+                Form::TimeWithOffset,
+                "00:00:01+01:00",
+                [&1_000_000i64.to_be_bytes()[..], &(-3600i32).to_be_bytes()].concat(),
+            ),
+            (
+                Form::Interval,
+                "1 mons -2 days -00:00:00.000003",
+                [&(-3i64).to_be_bytes()[..], &(-2i32).to_be_bytes(), &1i32.to_be_bytes()].concat(),
+            ),
+        ] {
+            assert_eq!(put(form, Value::text(text)), Ok(expected), "{text}");
+        }
     }
 }

@@ -15,11 +15,12 @@ use crate::table::TablePlan;
 
 /// The name of the temporary table, which is empty at the end of each transaction.
 ///
-/// It is named after the table, so that nobody else's `COPY` is taken for one of ours.
-fn stage_of(table: &str) -> String {
+/// It is named after the table, so that nobody else's `COPY` is taken for one of ours, and after the table's number among
+/// those of the connection.
+fn stage_of(number: usize, table: &str) -> String {
     /// What is longer PostgreSQL cuts.
     const NAME_BYTES_MAX: usize = 63;
-    let mut stage = format!("write_behind_stage_of_{table}");
+    let mut stage = format!("write_behind_stage_{number}_of_{table}");
     stage.truncate(stage.floor_char_boundary(NAME_BYTES_MAX));
     stage
 }
@@ -35,8 +36,12 @@ pub struct Merge {
 impl Merge {
     /// Makes the temporary table. `None` if nothing is upserted, a column has no binary form, or the server lets us make no
     /// temporary table.
-    pub async fn prepare(connection: &mut PgConnection, plan: &TablePlan) -> Result<Option<Merge>, SqlError> {
-        let stage = stage_of(&plan.table.name.table);
+    pub async fn prepare(
+        connection: &mut PgConnection,
+        number: usize,
+        plan: &TablePlan,
+    ) -> Result<Option<Merge>, SqlError> {
+        let stage = stage_of(number, &plan.table.name.table);
         // It would hide a table of its own name.
         if !plan.upserts || stage == plan.table.name.table {
             return Ok(None);

@@ -1,5 +1,6 @@
 //! PostgreSQL: rows that are appended are copied, all others go in one statement a step.
 
+mod array_value;
 mod arrays;
 mod at_once;
 pub mod binary;
@@ -31,8 +32,13 @@ const MERGE_ROWS_MIN: usize = 200;
 /// A connection to a PostgreSQL server.
 pub struct PostgresSession {
     connection: PgConnection,
+    tables: Vec<TableWriter>,
+}
+
+/// How rows get into one table.
+struct TableWriter {
     statements: Statements,
-    /// How many rows are appended, if the table takes it.
+    /// How rows are appended, if the table takes it.
     copy: Option<Copy>,
     /// How many rows are upserted, if that can be done.
     merge: Option<Merge>,
@@ -42,22 +48,39 @@ impl PostgresSession {
     /// Takes over a fresh connection.
     pub async fn new(
         mut connection: PgConnection,
-        plan: TablePlan,
+        plans: &[TablePlan],
         statement_timeout: Duration,
     ) -> Result<Self, SqlError> {
         set_limits(&mut connection, statement_timeout).await?;
         // Times are bound without a zone and mean UTC.
         let session = format!("SET TIME ZONE 'UTC'; SET statement_timeout = {}", statement_timeout.as_millis());
         sqlx::raw_sql(AssertSqlSafe(session)).execute(&mut connection).await?;
-        let copy = Copy::new(&plan);
-        if let Some(copy) = &copy {
-            copy.end_silent(&mut connection, statement_timeout + IDLE_MARGIN).await?;
+        let mut tables = Vec::with_capacity(plans.len());
+        for (number, plan) in plans.iter().enumerate() {
+            let copy = Copy::new(plan);
+            let merge = Merge::prepare(&mut connection, number, plan).await?;
+            for copy in copy.iter().chain(merge.as_ref().map(Merge::copy)) {
+                copy.end_silent(&mut connection, statement_timeout + IDLE_MARGIN).await?;
+            }
+            tables.push(TableWriter { statements: Statements::new(plan), copy, merge });
         }
-        let merge = Merge::prepare(&mut connection, &plan).await?;
-        if let Some(merge) = &merge {
-            merge.copy().end_silent(&mut connection, statement_timeout + IDLE_MARGIN).await?;
+        Ok(PostgresSession { connection, tables })
+    }
+}
+
+impl TableWriter {
+    /// Writes many rows in the way that is faster then; `None` if there is none.
+    async fn write_many(&mut self, connection: &mut PgConnection, step: &Step<'_>) -> Option<Result<(), CopyError>> {
+        match step.kind {
+            ChangeKind::Append if step.rows.len() >= COPY_ROWS_MIN => {
+                Some(self.copy.as_mut()?.append(connection, &step.rows).await)
+            }
+            ChangeKind::Upsert if step.rows.len() >= MERGE_ROWS_MIN => {
+                let merge = self.merge.as_mut().filter(|merge| merge.is_free())?;
+                Some(merge.upsert(connection, &step.rows).await)
+            }
+            _ => None,
         }
-        Ok(PostgresSession { connection, statements: Statements::new(&plan), copy, merge })
     }
 }
 
@@ -75,8 +98,8 @@ impl Session for PostgresSession {
     }
 
     fn control(&mut self, statement: &'static str) -> Answer<'_, ()> {
-        if let Some(merge) = self.merge.as_mut().filter(|_| statement == "BEGIN") {
-            merge.begin();
+        if statement == "BEGIN" {
+            self.tables.iter_mut().filter_map(|table| table.merge.as_mut()).for_each(Merge::begin);
         }
         Box::pin(async move {
             sqlx::raw_sql(statement).execute(&mut self.connection).await?;
@@ -96,31 +119,22 @@ impl Session for PostgresSession {
     }
 
     fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()> {
+        let PostgresSession { connection, tables } = self;
+        let table = &mut tables[step.table];
         Box::pin(async move {
-            let copied = match step.kind {
-                ChangeKind::Append if step.rows.len() >= COPY_ROWS_MIN => match &mut self.copy {
-                    Some(copy) => Some(copy.append(&mut self.connection, &step.rows).await),
-                    None => None,
-                },
-                ChangeKind::Upsert if step.rows.len() >= MERGE_ROWS_MIN => match &mut self.merge {
-                    Some(merge) if merge.is_free() => Some(merge.upsert(&mut self.connection, &step.rows).await),
-                    _ => None,
-                },
-                _ => None,
-            };
-            match copied {
+            match table.write_many(connection, step).await {
                 Some(Ok(())) => Ok(()),
                 Some(Err(CopyError::Sql(error))) => Err(error),
                 Some(Err(CopyError::Altered)) => {
                     // `INSERT` casts to whatever the types are now, or says whose value it cannot cast.
-                    self.copy = None;
-                    self.merge = None;
+                    table.copy = None;
+                    table.merge = None;
                     Err(SqlError::new(ErrorClass::Data(RejectionClass::WrongType), "the table was altered"))
                 }
                 None => {
-                    let (sql, arguments) = self.statements.of(step)?;
+                    let (sql, arguments) = table.statements.of(step)?;
                     let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), arguments);
-                    self.connection.execute(query).await?;
+                    connection.execute(query).await?;
                     Ok(())
                 }
             }
@@ -142,5 +156,6 @@ fn bind(arguments: &mut PgArguments, value: &Value<'_>) -> Result<(), sqlx::erro
         Value::Text(value) => arguments.add(value.as_ref()),
         Value::Bytes(value) => arguments.add(value.as_ref()),
         Value::Timestamp(micros) => arguments.add(day_and_time(*micros)),
+        Value::Array(array) => arguments.add(array_value::literal(array)?),
     }
 }

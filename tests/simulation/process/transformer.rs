@@ -6,7 +6,7 @@ use write_behind::actors::messages::{DocumentsFetched, EntryBatch};
 use write_behind::batch::{MappedBatch, MappedEvent};
 use write_behind::credits::cost_of_documents;
 use write_behind::event::{Document, Rejection, RejectionClass};
-use write_behind::mapping::{Change, ChangeKind};
+use write_behind::mapping::{Change, ChangeKind, Changes};
 use write_behind::row::Value;
 
 use crate::world::database::sound;
@@ -45,11 +45,11 @@ impl Transformer {
     }
 }
 
-fn change(number: usize, event: &Event, sound: i64) -> Change {
+fn change(number: usize, event: &Event, sound: i64) -> Changes {
     let key = Value::text(key_text(event.key));
     let values = match event.kind {
         ChangeKind::Delete => vec![key],
         _ => vec![key, Value::Int(number as i64), Value::Int(sound)],
     };
-    Change { kind: event.kind, row: values.into_iter().collect() }
+    [Change { table: 0, kind: event.kind, row: values.into_iter().collect() }].into()
 }

@@ -295,8 +295,10 @@ impl Writer {
         good: &[usize],
         world: &mut World,
     ) -> Result<(), database::Refused> {
-        let changes = good.iter().filter_map(|n| events[*n].outcome.as_ref().ok());
-        fold(changes, &self.plan).iter().try_for_each(|step| world.database.write(transaction, step))
+        let changes = good.iter().filter_map(|n| events[*n].outcome.as_ref().ok()).flatten();
+        fold(changes, std::slice::from_ref(&self.plan))
+            .iter()
+            .try_for_each(|step| world.database.write(transaction, step))
     }
 
     /// Tries the next range, or ends the bisection.

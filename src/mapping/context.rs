@@ -1,0 +1,245 @@
+//! What a column's value can come from, for one event.
+
+use std::cell::OnceCell;
+use std::fmt;
+
+use super::convert;
+use super::key_pattern::KeyPattern;
+use super::members::{Found, Paths};
+use super::source::Source;
+use super::table_mapping::MappedColumn;
+use crate::decode::{Decoded, shown};
+use crate::event::{Document, Entry, Rejection, RejectionClass};
+use crate::expression::{Expression, ExpressionFault, Input, Variable};
+use crate::row::Value;
+use crate::settings::OnNull;
+use crate::table::Column;
+use crate::value_format::ValueFormat;
+
+/// The variables of expressions.
+pub const VARIABLES: [&str; 6] = ["$id", "$key", "$op", "$parts", "$stream", "$timestamp"];
+
+/// What an event is beside its document.
+#[derive(Clone, Copy)]
+pub struct Origin<'a> {
+    /// The entry.
+    pub entry: &'a Entry,
+    /// The entry, understood.
+    pub event: &'a Decoded,
+    /// The stream's key in Redis.
+    pub stream_name: &'a str,
+    /// How keys are made up.
+    pub key_pattern: Option<&'a KeyPattern>,
+}
+
+/// All that a column's value can come from.
+pub struct Context<'a> {
+    entry: &'a Entry,
+    event: &'a Decoded,
+    document: &'a Document,
+    members: Option<Members<'a>>,
+    stream_name: &'a str,
+    key_pattern: Option<&'a KeyPattern>,
+    key_parts: OnceCell<Vec<&'a str>>,
+    /// The document for expressions, read when the first one needs it.
+    input: OnceCell<Input>,
+}
+
+/// What the paths of the mapping lead to in one document.
+pub enum Members<'a> {
+    /// JSON texts.
+    Json(Found<'a>),
+    /// Plain texts.
+    Flat(Found<'a>),
+}
+
+impl<'a> Members<'a> {
+    /// What `paths` lead to; `None` where the operation has no document.
+    pub fn find(document: &'a Document, paths: &Paths) -> Result<Option<Self>, Rejection> {
+        let bad = |message: String| Rejection::new(RejectionClass::BadJson, message);
+        match document {
+            Document::None | Document::Missing => Ok(None),
+            Document::Json(json) => {
+                let not_json = |error: &dyn fmt::Display| bad(format!("the document is not valid JSON: {error}"));
+                let json = std::str::from_utf8(json).map_err(|error| not_json(&error))?;
+                let found = paths.find(json).map_err(|error| not_json(&error))?;
+                match json.trim_start() {
+                    object if object.starts_with('{') => Ok(Some(Members::Json(found))),
+                    other => Err(bad(format!("the document is {}, not a JSON object", convert::json_type(other)))),
+                }
+            }
+            Document::Fields(fields) => {
+                let text = |bytes: &'a [u8], what| {
+                    std::str::from_utf8(bytes).map_err(|_| bad(format!("the {what} of a field is not UTF-8")))
+                };
+                let fields = fields.iter().map(|(name, value)| Ok((text(name, "name")?, text(value, "value")?)));
+                let fields = fields.collect::<Result<Vec<_>, Rejection>>()?;
+                Ok(Some(Members::Flat(paths.find_flat(fields))))
+            }
+        }
+    }
+}
+
+impl<'a> Context<'a> {
+    /// Of one event, in whose document the paths lead to `members`.
+    pub fn new(origin: Origin<'a>, document: &'a Document, members: Option<Members<'a>>) -> Self {
+        let Origin { entry, event, stream_name, key_pattern } = origin;
+        let (key_parts, input) = Default::default();
+        Context { entry, event, document, members, stream_name, key_pattern, key_parts, input }
+    }
+
+    /// The value of a column.
+    ///
+    /// # Errors
+    /// A [`Rejection`] that names the column, its source and the fault.
+    pub fn value<'v>(&'v self, mapped: &'v MappedColumn) -> Result<Value<'v>, Rejection> {
+        let MappedColumn { column, source, default, required, on_null, format } = mapped;
+        let name = &column.name;
+        let given = self.given(source, column, format).map_err(|rejection| Rejection {
+            column: Some(name.clone()),
+            message: format!("column `{name}` ({}): {}", column.sql_type, rejection.message),
+            ..rejection
+        })?;
+        let value = match (given, on_null) {
+            (Some(Value::Null), OnNull::Reject) => {
+                let message = format!("column `{name}` takes no null, and {source} is null");
+                return Err(Rejection::of_column(RejectionClass::MissingValue, name, message));
+            }
+            (Some(Value::Null), OnNull::Default) | (None, _) => default.as_ref().map_or(Value::Null, Value::borrowed),
+            (Some(value), _) => value,
+        };
+        if value == Value::Null && (*required || !column.nullable) {
+            let rule = if column.nullable { "is required" } else { "must not be NULL" };
+            let message = format!("column `{name}` {rule}, and {source} gives no value");
+            return Err(Rejection::of_column(RejectionClass::MissingValue, name, message));
+        }
+        Ok(value)
+    }
+
+    /// What the source gives: nothing, a null, or another value.
+    fn given<'v>(
+        &'v self,
+        source: &'v Source,
+        column: &Column,
+        format: &ValueFormat,
+    ) -> Result<Option<Value<'v>>, Rejection> {
+        let value = match source {
+            Source::Member(path, number) => match &self.members {
+                Some(Members::Json(found)) => {
+                    return found[*number].map(|json| convert::json(json, column, format)).transpose();
+                }
+                Some(Members::Flat(found)) => {
+                    return found[*number].map(|text| convert::text(text, column, format)).transpose();
+                }
+                None => {
+                    return Err(Rejection::new(
+                        RejectionClass::MissingDocument,
+                        format!(
+                            "it comes from the document's `{path}`, and operation `{}` brings no document: map the \
+                             column from `$key`, or put the document into the entry",
+                            self.event.op
+                        ),
+                    ));
+                }
+            },
+            Source::EntryId => convert::text(&self.entry.id.to_string(), column, format).map(Value::into_owned),
+            Source::Key => self.key().and_then(|key| convert::text(key, column, format)),
+            Source::KeyPart(_, place) => self.key_part(*place).and_then(|part| convert::text(part, column, format)),
+            Source::Op => convert::text(self.event.op.name(), column, format),
+            Source::Stream => convert::text(self.stream_name, column, format),
+            Source::Timestamp => convert::epoch_ms(self.entry.id.ms, column, format),
+            Source::Field(field) => {
+                let Some(value) = self.entry.field(field) else { return Ok(None) };
+                let not_text =
+                    |_| Rejection::new(RejectionClass::WrongType, format!("the field `{field}` is not UTF-8"));
+                std::str::from_utf8(value).map_err(not_text).and_then(|text| convert::text(text, column, format))
+            }
+            Source::Constant(value) => Ok(value.borrowed()),
+            Source::Expression(expression) => match self.evaluate(expression)? {
+                Some(json) => convert::json(&json, column, format).map(Value::into_owned),
+                None => return Ok(None),
+            },
+        };
+        value.map(Some)
+    }
+
+    /// The JSON text that comes out of an expression, if anything does.
+    pub fn evaluate(&self, expression: &Expression) -> Result<Option<String>, Rejection> {
+        self.with_variables(expression, |input, variables| expression.evaluate(input, variables))
+    }
+
+    /// Whether a filter lets the document through.
+    pub fn holds(&self, filter: &Expression) -> Result<bool, Rejection> {
+        let answer = self.with_variables(filter, |input, variables| filter.holds(input, variables));
+        answer.map_err(|why| why.told_of("`filter`"))
+    }
+
+    fn with_variables<T>(
+        &self,
+        expression: &Expression,
+        run: impl FnOnce(&Input, &[(&str, Variable<'_>)]) -> Result<T, ExpressionFault>,
+    ) -> Result<T, Rejection> {
+        let input = self.input()?;
+        let id = self.entry.id.to_string();
+        let key = self.event.key.as_deref().map(String::from_utf8_lossy);
+        let parts = match self.key_pattern.filter(|_| expression.uses("$parts")) {
+            Some(pattern) => Some(Input::of_fields(pattern.names().zip(self.all_key_parts()?.iter().copied()))),
+            None => None,
+        };
+        let variables = [
+            ("$id", Variable::Text(&id)),
+            ("$key", key.as_deref().map_or(Variable::None, Variable::Text)),
+            ("$op", Variable::Text(self.event.op.name())),
+            ("$parts", parts.as_ref().map_or(Variable::None, Variable::Value)),
+            ("$stream", Variable::Text(self.stream_name)),
+            ("$timestamp", Variable::Integer(i64::try_from(self.entry.id.ms).unwrap_or(i64::MAX))),
+        ];
+        run(input, &variables).map_err(|fault| Rejection::new(RejectionClass::Expression, fault.to_string()))
+    }
+
+    fn input(&self) -> Result<&Input, Rejection> {
+        if let Some(input) = self.input.get() {
+            return Ok(input);
+        }
+        let bad = |message: String| Rejection::new(RejectionClass::BadJson, message);
+        let input = match self.document {
+            Document::Json(json) => {
+                let json =
+                    std::str::from_utf8(json).map_err(|error| bad(format!("the document is not UTF-8: {error}")))?;
+                Input::read(json).map_err(|fault| bad(fault.to_string()))?
+            }
+            Document::Fields(fields) => {
+                let text = |bytes| std::str::from_utf8(bytes).map_err(|_| bad("a field is not UTF-8".to_owned()));
+                let fields = fields.iter().map(|(name, value)| Ok((text(name)?, text(value)?)));
+                Input::of_fields(fields.collect::<Result<Vec<_>, Rejection>>()?)
+            }
+            Document::Missing | Document::None => Input::of_fields([]),
+        };
+        Ok(self.input.get_or_init(|| input))
+    }
+
+    fn key(&self) -> Result<&'a str, Rejection> {
+        let Some(key) = &self.event.key else {
+            return Err(Rejection::new(RejectionClass::MissingKey, "the entry has no key"));
+        };
+        std::str::from_utf8(key).map_err(|_| Rejection::new(RejectionClass::WrongType, "the key is not UTF-8"))
+    }
+
+    fn key_part(&self, place: usize) -> Result<&'a str, Rejection> {
+        // The pattern has as many parts as a column can ask for.
+        Ok(self.all_key_parts()?.get(place).copied().unwrap_or_default())
+    }
+
+    fn all_key_parts(&self) -> Result<&[&'a str], Rejection> {
+        if let Some(parts) = self.key_parts.get() {
+            return Ok(parts);
+        }
+        let key = self.key()?;
+        let parts = self.key_pattern.and_then(|pattern| pattern.parts(key)).ok_or_else(|| {
+            let pattern = self.key_pattern.map(KeyPattern::to_string).unwrap_or_default();
+            let message = format!("the key `{}` is not made up like key_pattern `{pattern}`", shown(key.as_bytes()));
+            Rejection::new(RejectionClass::MissingKey, message)
+        })?;
+        Ok(self.key_parts.get_or_init(|| parts))
+    }
+}

@@ -1,0 +1,102 @@
+//! `columns` and `column_defaults`: where the value of each column comes from.
+
+use super::layer::LayerKind;
+use super::section::Section;
+use super::{ColumnSettings, ColumnSource, OnNull};
+use crate::expression::TEXT_MAX as EXPRESSION_MAX;
+use crate::value_format::{BytesEncoding, EpochUnit, ValueFormat, Zone};
+
+const ON_NULL: [(&str, OnNull); 3] =
+    [("write", OnNull::Write), ("default", OnNull::Default), ("reject", OnNull::Reject)];
+
+/// Stands for every column that is not named.
+const OTHERS: &str = "*";
+
+/// The columns of a table.
+pub(super) struct Columns {
+    /// Whether columns that are not named take the member of their name.
+    pub(super) auto: bool,
+    pub(super) named: Vec<ColumnSettings>,
+}
+
+/// Reads `columns` of a table.
+pub(super) fn read(table: &Section, defaults: &Section) -> Columns {
+    if table.is_text("columns") {
+        let auto = table.parsed("columns", is_auto).is_some();
+        return Columns { auto, named: Vec::new() };
+    }
+    let mut columns = table.section("columns");
+    let own = format!("{}.columns", table.name());
+    // Columns of the demo's table make no sense beside columns that a file chose for a table of its own.
+    if columns.scopes().iter().any(|scope| scope.layer.kind == LayerKind::File && scope.name == own) {
+        columns.keep(|scope| scope.layer.kind != LayerKind::Default);
+    }
+    let (mut auto, mut named) = (false, Vec::new());
+    for name in columns.names() {
+        if name == OTHERS {
+            auto = columns.parsed(OTHERS, is_auto).is_some();
+        } else if columns.is_section(name) {
+            let section = columns.section(name).or(defaults);
+            named.extend(column(&section, name));
+            section.finish();
+            if !section.all_sound() {
+                columns.mark_failed(name);
+            }
+        } else if let Some(from) = columns.nullable_text(name, 1..=1024) {
+            named.push(ColumnSettings::from(name, from));
+        }
+    }
+    if !columns.all_sound() {
+        table.mark_failed("columns");
+    }
+    Columns { auto, named }
+}
+
+/// Reads `column_defaults` for itself: its problems are told even where no column has keys of its own.
+pub(super) fn read_defaults(section: &Section) {
+    options(section, "NAME", ColumnSource::From(String::new()));
+    sources(section);
+    section.finish();
+}
+
+fn is_auto(text: &str) -> Result<(), String> {
+    if text == "auto" { Ok(()) } else { Err("must be auto, or a section of columns".to_owned()) }
+}
+
+fn column(section: &Section, name: &str) -> Option<ColumnSettings> {
+    let mut sources = sources(section);
+    match sources.pop() {
+        Some(source) if sources.is_empty() => Some(options(section, name, source)),
+        found => {
+            options(section, name, ColumnSource::From(String::new()));
+            if section.all_sound() {
+                let count = if found.is_none() { "needs one of" } else { "can have only one of" };
+                section.refuse_itself(format!("{count} `from`, `value` and `expr`"));
+                section.mark_failed("from");
+            }
+            None
+        }
+    }
+}
+
+fn sources(section: &Section) -> Vec<ColumnSource> {
+    let from = section.optional_text("from", 1..=1024).map(ColumnSource::From);
+    let value = section.optional_json("value").map(ColumnSource::Constant);
+    let expr = section.optional_lines("expr", EXPRESSION_MAX).map(ColumnSource::Expression);
+    from.into_iter().chain(value).chain(expr).collect()
+}
+
+fn options(section: &Section, name: &str, source: ColumnSource) -> ColumnSettings {
+    ColumnSettings {
+        column: name.to_owned(),
+        source,
+        default: section.optional_json("default"),
+        required: section.flag("required"),
+        on_null: section.choice("on_null", &ON_NULL),
+        format: ValueFormat {
+            zone: section.parsed("zone", Zone::parse).unwrap_or_default(),
+            epoch: section.parsed("epoch", EpochUnit::parse).unwrap_or_default(),
+            encoding: section.parsed("encoding", BytesEncoding::parse).unwrap_or_default(),
+        },
+    }
+}

@@ -1,0 +1,82 @@
+//! What is written where: the settings of tables and columns.
+
+use crate::value_format::ValueFormat;
+
+/// `streams.<entity>.tables.<name>.*`, or the same keys at the stream itself: one table and what is written to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableSettings {
+    /// Where in the settings it stands, for messages: `streams.order.tables.items`.
+    pub setting: String,
+    /// Target table, as `table` or `schema.table`.
+    pub table: String,
+    /// How inserts reach it.
+    pub mode: WriteMode,
+    /// Columns that identify a row: for `upsert`, `update` and `delete`.
+    pub key: Vec<String>,
+    /// Whether columns that are not named take the member of their name: `"*": auto`.
+    pub auto: bool,
+    /// The named columns, ordered by name.
+    pub columns: Vec<ColumnSettings>,
+}
+
+/// One entry of `columns`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnSettings {
+    /// Column of the table.
+    pub column: String,
+    /// Where its value comes from.
+    pub source: ColumnSource,
+    /// Taken where the source gives nothing, as JSON.
+    pub default: Option<String>,
+    /// Whether an event without a value is refused, even if the column may be NULL.
+    pub required: bool,
+    /// What a `null` in the document means.
+    pub on_null: OnNull,
+    /// How documents write its values: `zone`, `epoch` and `encoding`.
+    pub format: ValueFormat,
+}
+
+impl ColumnSettings {
+    /// A column with nothing but a source.
+    pub fn from(column: impl Into<String>, from: impl Into<String>) -> Self {
+        ColumnSettings {
+            column: column.into(),
+            source: ColumnSource::From(from.into()),
+            default: None,
+            required: false,
+            on_null: OnNull::Write,
+            format: ValueFormat::default(),
+        }
+    }
+}
+
+/// Where the value of a column comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ColumnSource {
+    /// `from`: a path into the document (`user.address.city`, `items[0].sku`), or a name that begins with `$`.
+    From(String),
+    /// `value`: a constant, as JSON.
+    Constant(String),
+    /// `expr`: computed, in jq.
+    Expression(String),
+}
+
+/// What a `null` in the document means: `on_null`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnNull {
+    /// NULL is written.
+    Write,
+    /// It is as if there were nothing: the default is written, if there is one.
+    Default,
+    /// The event is refused.
+    Reject,
+}
+
+/// How `insert` and `upsert` reach the table: `streams.<entity>.mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMode {
+    /// Every insert is a new row; a row that is there already is a constraint violation.
+    Append,
+    /// An insert replaces the row with the same key.
+    Upsert,
+}

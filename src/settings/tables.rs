@@ -1,0 +1,115 @@
+//! `streams.*.tables` and `table_defaults`: the tables of a stream, or the one of which the keys stand at the stream.
+
+use std::collections::BTreeSet;
+
+use super::columns::{self, Columns};
+use super::section::{Section, nearest};
+use super::{TableSettings, WriteMode};
+
+const MODE: [(&str, WriteMode); 2] = [("append", WriteMode::Append), ("upsert", WriteMode::Upsert)];
+
+/// The keys of a table, which may also stand at the stream.
+const KEYS: [&str; 4] = ["table", "mode", "key", "columns"];
+
+/// What tables and columns have unless they say otherwise.
+pub(super) struct Defaults<'a> {
+    pub(super) table: Section<'a>,
+    pub(super) column: Section<'a>,
+}
+
+impl<'a> Defaults<'a> {
+    /// Reads each once for itself, so that its problems are told even if everybody overrides them.
+    pub(super) fn new(root: &Section<'a>) -> Self {
+        let defaults = Defaults { table: root.section("table_defaults"), column: root.section("column_defaults") };
+        table(&defaults.table, "NAME", &defaults.column);
+        defaults.table.finish();
+        columns::read_defaults(&defaults.column);
+        defaults
+    }
+}
+
+/// The tables of a stream, ordered by name. `entities` are the names of all streams, for hints; without them there is no
+/// stream whose tables could be wrong.
+pub(super) fn read(
+    stream: &Section,
+    entity: &str,
+    defaults: &Defaults,
+    entities: Option<&BTreeSet<String>>,
+) -> Vec<TableSettings> {
+    let sections = stream.section("tables");
+    let names: Vec<&str> = sections.names().into_iter().collect();
+    // Asked for in any case: they are known.
+    let short = table(stream, entity, &defaults.column);
+    let Some(entities) = entities else { return vec![short] };
+    if names.is_empty() {
+        // A misspelled entity becomes a stream of its own, and this is how it shows.
+        let others = entities.iter().map(String::as_str).chain(["user_action"]).filter(|other| *other != entity);
+        let hint = nearest(entity, others).map(|other| format!("; did you mean `streams.{other}`?"));
+        check(&short, stream, &hint.unwrap_or_default());
+        return vec![short];
+    }
+    for key in KEYS {
+        if stream.says(key) {
+            stream.refuse(
+                key,
+                "is the short form of a single table: this stream has `tables`, so put it into one of them",
+            );
+        }
+    }
+    let tables = names.into_iter().map(|name| {
+        let section = sections.section(name).or(&defaults.table);
+        let read = table(&section, name, &defaults.column);
+        section.finish();
+        check(&read, &section, "");
+        read
+    });
+    tables.collect()
+}
+
+fn table(section: &Section, name: &str, column_defaults: &Section) -> TableSettings {
+    let Columns { auto, named } = columns::read(section, column_defaults);
+    TableSettings {
+        setting: section.name().to_owned(),
+        table: section.optional_text("table", 1..=129).unwrap_or_else(|| name.to_owned()),
+        mode: section.choice("mode", &MODE),
+        key: section.list("key"),
+        auto,
+        columns: named,
+    }
+}
+
+/// Rules about several keys of one table.
+fn check(table: &TableSettings, section: &Section, hint: &str) {
+    let parts: Vec<_> = table.table.split('.').collect();
+    if section.sound(&["table"]) && (parts.len() > 2 || parts.iter().any(|part| !is_identifier(part))) {
+        section.refuse("table", "must be table or schema.table, each 1 to 64 characters");
+    }
+    for column in &table.columns {
+        let column = &column.column;
+        if !is_identifier(column) {
+            section.refuse("columns", format!("`{}` must be a column name, 1 to 64 characters", column.escape_debug()));
+        }
+    }
+    let columns_are_known = section.sound(&["columns"]) && !table.auto;
+    if columns_are_known && table.columns.is_empty() {
+        section.refuse("columns", format!("must name at least one column{hint}"));
+    }
+    if section.sound(&["mode", "key"]) && table.mode == WriteMode::Upsert && table.key.is_empty() {
+        section.refuse("key", "must name the columns that identify a row, because mode is upsert");
+    }
+    let mut seen = BTreeSet::new();
+    for key in &table.key {
+        if !seen.insert(key) {
+            section.refuse("key", format!("names `{key}` twice"));
+        } else if columns_are_known
+            && !table.columns.is_empty()
+            && !table.columns.iter().any(|column| column.column == *key)
+        {
+            section.refuse("key", format!("names `{key}`, which is not one of the columns"));
+        }
+    }
+}
+
+fn is_identifier(name: &str) -> bool {
+    (1..=64).contains(&name.chars().count()) && !name.contains(char::is_control)
+}

@@ -1,0 +1,95 @@
+//! One event, rows of several tables: all or none of them, and none before what it refers to.
+
+use super::{add, dead, run_through, setting};
+use crate::support::database::Kind;
+
+/// Their names sort the other way round than they refer to each other.
+const TABLES: [&str; 3] = [
+    "CREATE TABLE z_person (id varchar(20) PRIMARY KEY, name varchar(20) NOT NULL)",
+    "CREATE TABLE m_address (person varchar(20) PRIMARY KEY, city varchar(9), FOREIGN KEY (person) REFERENCES z_person (id))",
+    "CREATE TABLE a_letter (person varchar(20) PRIMARY KEY, text varchar(20), FOREIGN KEY (person) REFERENCES m_address (person))",
+];
+
+const STREAM: &str = r#"    tables:
+      a_letter: {mode: upsert, key: [person], columns: {person: $key, text: letter}}
+      m_address: {mode: upsert, key: [person], columns: {person: $key, city: address.city}}
+      z_person: {mode: upsert, key: [id], columns: {id: $key, name: name}}
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_several_tables_come_and_go_together() {
+    for kind in Kind::ALL {
+        let mut setting = setting(kind, &TABLES).await;
+        let document = |number: u32, city: &str| {
+            format!(r#"{{"name": "n{number}", "address": {{"city": "{city}"}}, "letter": "l{number}"}}"#)
+        };
+        // Each person is written, half of them deleted, and every fourth written again, mixed within one batch.
+        let mut entries: Vec<[(&str, String); 3]> = Vec::new();
+        for number in 0..200 {
+            let key = || ("key", format!("p{number:03}"));
+            entries.push([("op", "upsert".into()), key(), ("payload", document(number, "Ulm"))]);
+            if number % 2 == 0 {
+                entries.push([("op", "delete".into()), key(), ("payload", String::new())]);
+            }
+            if number % 4 == 0 {
+                entries.push([("op", "insert".into()), key(), ("payload", document(number, "Bern"))]);
+            }
+        }
+        // No name: neither the person nor what refers to it; the city is too long for its column.
+        entries.push([("op", "upsert".into()), ("key", "bad1".into()), ("payload", r#"{"address": {}}"#.into())]);
+        entries.push([("op", "upsert".into()), ("key", "bad2".into()), ("payload", document(7, "Llanfairpwll"))]);
+        let entries: Vec<Vec<(&str, &str)>> =
+            entries.iter().map(|entry| entry.iter().map(|(name, value)| (*name, value.as_str())).collect()).collect();
+        add(&mut setting, &entries.iter().map(Vec::as_slice).collect::<Vec<_>>()).await;
+        run_through(&setting, STREAM, entries.len() as u64).await;
+        let all = setting
+            .rows(
+                "SELECT p.id, p.name, a.city, l.text FROM z_person p JOIN m_address a ON a.person = p.id \
+                 JOIN a_letter l ON l.person = p.id ORDER BY p.id",
+            )
+            .await;
+        let expected: Vec<String> = (0..200)
+            .filter(|number| number % 2 == 1 || number % 4 == 0)
+            .map(|number| format!("p{number:03}|n{number}|{}|l{number}", if number % 4 == 0 { "Bern" } else { "Ulm" }))
+            .collect();
+        assert_eq!(all, expected, "{kind:?}");
+        assert_eq!(setting.rows("SELECT count(*) FROM z_person").await, [expected.len().to_string()], "{kind:?}");
+        let dead = dead(&setting).await;
+        assert_eq!(dead.len(), 2, "{kind:?}: {dead:?}");
+        assert!(dead[0].starts_with("missing_value|column `name`"), "{dead:?}");
+        assert!(dead[1].starts_with("too_long|column `city`"), "{dead:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_which_the_database_refuses_one_row_leaves_none() {
+    let tables = [
+        "CREATE TABLE z_person (id varchar(20) PRIMARY KEY, name varchar(20))",
+        "CREATE TABLE a_letter (person varchar(20) PRIMARY KEY, text varchar(20), CHECK (text <> 'bad'))",
+    ];
+    let stream = r#"    tables:
+      a_letter: {columns: {person: $key, text: letter}}
+      z_person: {columns: {id: $key, name: name}}
+"#;
+    for kind in Kind::ALL {
+        let mut setting = setting(kind, &tables).await;
+        let entries: Vec<(String, String)> = (0..500)
+            .map(|number| {
+                let letter = if number % 100 == 50 { "bad" } else { "good" };
+                (format!("p{number:03}"), format!(r#"{{"name": "n", "letter": "{letter}"}}"#))
+            })
+            .collect();
+        let entries: Vec<[(&str, &str); 2]> =
+            entries.iter().map(|(key, document)| [("key", key.as_str()), ("payload", document.as_str())]).collect();
+        add(&mut setting, &entries.iter().map(|entry| entry.as_slice()).collect::<Vec<_>>()).await;
+        run_through(&setting, stream, 500).await;
+        let bad = "SELECT count(*) FROM z_person WHERE id LIKE '%50'";
+        assert_eq!(setting.rows(bad).await, ["0"], "{kind:?}");
+        for table in ["z_person", "a_letter"] {
+            assert_eq!(setting.rows(&format!("SELECT count(*) FROM {table}")).await, ["495"], "{kind:?} {table}");
+        }
+        let dead = dead(&setting).await;
+        assert_eq!(dead.len(), 5, "{kind:?}: {dead:?}");
+        assert!(dead.iter().all(|letter| letter.starts_with("constraint|")), "{kind:?}: {dead:?}");
+    }
+}

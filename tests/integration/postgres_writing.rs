@@ -370,8 +370,13 @@ async fn a_silent_copy_is_ended_by_the_next_session() {
     const LIMIT: Duration = Duration::from_millis(500);
     let database = TestDatabase::new(Kind::Postgres).await;
     database.execute("CREATE TABLE t (n bigint); CREATE TABLE other (n bigint)").await;
-    let copies =
-        async || database.number::<i64>("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%'").await;
+    let copies = async || {
+        database
+            .number::<i64>(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY%'",
+            )
+            .await
+    };
     let connect = async || {
         let access = database.access();
         let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(access.port);

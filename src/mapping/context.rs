@@ -11,6 +11,7 @@ use super::table_mapping::MappedColumn;
 use crate::decode::{Decoded, shown};
 use crate::event::{Document, Entry, Rejection, RejectionClass};
 use crate::expression::{Expression, ExpressionFault, Input, Variable};
+use crate::fields::Fields;
 use crate::row::Value;
 use crate::settings::OnNull;
 use crate::table::Column;
@@ -68,14 +69,7 @@ impl<'a> Members<'a> {
                     other => Err(bad(format!("the document is {}, not a JSON object", convert::json_type(other)))),
                 }
             }
-            Document::Fields(fields) => {
-                let text = |bytes: &'a [u8], what| {
-                    std::str::from_utf8(bytes).map_err(|_| bad(format!("the {what} of a field is not UTF-8")))
-                };
-                let fields = fields.iter().map(|(name, value)| Ok((text(name, "name")?, text(value, "value")?)));
-                let fields = fields.collect::<Result<Vec<_>, Rejection>>()?;
-                Ok(Some(Members::Flat(paths.find_flat(fields))))
-            }
+            Document::Fields(fields) => Ok(Some(Members::Flat(paths.find_flat(texts(fields)?)))),
         }
     }
 }
@@ -208,11 +202,7 @@ impl<'a> Context<'a> {
                     std::str::from_utf8(json).map_err(|error| bad(format!("the document is not UTF-8: {error}")))?;
                 Input::read(json).map_err(|fault| bad(fault.to_string()))?
             }
-            Document::Fields(fields) => {
-                let text = |bytes| std::str::from_utf8(bytes).map_err(|_| bad("a field is not UTF-8".to_owned()));
-                let fields = fields.iter().map(|(name, value)| Ok((text(name)?, text(value)?)));
-                Input::of_fields(fields.collect::<Result<Vec<_>, Rejection>>()?)
-            }
+            Document::Fields(fields) => Input::of_fields(texts(fields)?),
             Document::Missing | Document::None => Input::of_fields([]),
         };
         Ok(self.input.get_or_init(|| input))
@@ -242,4 +232,13 @@ impl<'a> Context<'a> {
         })?;
         Ok(self.key_parts.get_or_init(|| parts))
     }
+}
+
+/// Flat names and values as texts.
+fn texts(fields: &Fields) -> Result<Vec<(&str, &str)>, Rejection> {
+    let text = |bytes, what| {
+        let not_text = |_| Rejection::new(RejectionClass::BadJson, format!("the {what} of a field is not UTF-8"));
+        std::str::from_utf8(bytes).map_err(not_text)
+    };
+    fields.iter().map(|(name, value)| Ok((text(name, "name")?, text(value, "value")?))).collect()
 }

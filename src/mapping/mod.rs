@@ -25,6 +25,7 @@ use crate::settings::{OnMissing, WriteBehind};
 use crate::table::TablePlan;
 
 use context::{Context, Members, Origin};
+pub(crate) use convert::{canonical_decimal, is_number};
 pub use fold::{Change, ChangeKind, Step, fold};
 pub use interval::Interval;
 use key_pattern::KeyPattern;

@@ -9,6 +9,7 @@ mod metrics;
 mod migrate;
 mod startup;
 mod terminal;
+mod test_mapping;
 
 use std::time::Duration;
 

@@ -14,6 +14,7 @@ mod output;
 mod run;
 mod runtime;
 mod signals;
+mod test_mapping;
 mod usage;
 
 use std::process::ExitCode;
@@ -48,6 +49,7 @@ fn execute(args: Args) -> Result<ExitCode, PipelineError> {
         Command::Demo(demo) => demo::demo(&demo, args.config.is_some()),
         Command::Run => with_settings(&layers, run::run),
         Command::Check => check::check(&layers).map(|()| ExitCode::SUCCESS),
+        Command::TestMapping(args) => test_mapping::test_mapping(&args, &layers).map(|()| ExitCode::SUCCESS),
         Command::Migrate(args) => with_settings(&layers, |settings, _| migrate::migrate(&args, &settings)),
         Command::Generate(args) => with_settings(&layers, |settings, _| generate::generate(&args, &settings)),
         Command::Insert(args) => {

@@ -45,6 +45,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+pub(crate) use number::{canonical_decimal, is_number};
+
 use super::interval::Interval;
 use crate::event::{Rejection, RejectionClass};
 use crate::row::Value;

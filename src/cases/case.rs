@@ -5,6 +5,7 @@ use super::yaml::{Node, NodeKind};
 use crate::event::{Document, Entry, Op, Rejection, StreamId};
 use crate::fields::Fields;
 use crate::settings::{DocumentSource, StreamSettings};
+use crate::table::TableName;
 
 /// Events that are applied one after another to empty tables.
 #[derive(Clone, Debug)]
@@ -75,6 +76,11 @@ impl Outcome {
         }
     }
 
+    /// Whether it is a dead letter.
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Outcome::Rejected { .. })
+    }
+
     fn read(section: &Section<'_>, report: &Report) -> Option<Outcome> {
         let skipped = section.get("skipped");
         if let Some(node) = skipped.filter(|node| node.flag() != Some(true)) {
@@ -102,6 +108,17 @@ impl Outcome {
 }
 
 impl Case {
+    /// The rows that a table must have.
+    pub fn rows_of(&self, table: &TableName) -> &[ExpectedRow] {
+        let found = self.rows.iter().find(|(name, _)| TableName::parse(name) == *table);
+        found.map_or(&[], |(_, rows)| rows)
+    }
+
+    /// Whether one of these rows names the column.
+    pub fn names(&self, table: &TableName, column: &str) -> bool {
+        self.rows_of(table).iter().any(|row| row.columns.iter().any(|(name, _)| name == column))
+    }
+
     /// Reads a case. Its events come after the one with the id `after`, which becomes that of its last one.
     pub(super) fn read(node: &Node, stream: Option<&str>, after: &mut StreamId, report: &Report) -> Option<Case> {
         let section = Section::of(node, "a case", report)?;

@@ -142,8 +142,7 @@ impl<'a> Runner<'a> {
         mapping: &Mapping,
         session: &mut dyn Session,
     ) -> Result<Vec<String>, PipelineError> {
-        let rows = case.rows.iter().find(|(name, _)| TableName::parse(name) == table.name);
-        let expected = rows.map_or(&[][..], |(_, rows)| rows);
+        let expected = case.rows_of(&table.name);
         for row in expected {
             if let Some((name, _)) = row.columns.iter().find(|(name, _)| table.column(name).is_none()) {
                 let known = table.columns.iter().map(|column| column.name.as_str());
@@ -154,7 +153,7 @@ impl<'a> Runner<'a> {
         let written = |column: &&Column| {
             let of_mapping = mapping.tables().iter().filter(|mapped| mapped.table.name == table.name);
             let mapped = of_mapping.flat_map(|mapped| &mapped.columns).any(|mapped| mapped.column.name == column.name);
-            mapped || expected.iter().any(|row| row.columns.iter().any(|(name, _)| *name == column.name))
+            mapped || case.names(&table.name, &column.name)
         };
         let columns: Vec<Column> = table.columns.iter().filter(written).cloned().collect();
         let columns = if columns.is_empty() { table.columns.clone() } else { columns };

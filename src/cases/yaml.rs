@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(items.iter().map(|item| item.line).collect::<Vec<_>>(), [2, 4, 5]);
         assert_eq!(items[2].to_json(), r#"{"c": 2}"#);
         assert_eq!(Node::parse("a: 1\nb: 2\na: 3").unwrap_err().1, "`a` is there twice");
-        assert_eq!(Node::parse("a: [1").unwrap_err().0, 1);
+        assert_eq!(Node::parse("a: [1").unwrap_err().0, 2);
         assert_eq!(Node::parse("# nothing").unwrap_err().1, "the file is empty");
     }
 }

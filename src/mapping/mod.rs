@@ -6,6 +6,7 @@
 mod compile;
 mod context;
 mod convert;
+mod explain;
 mod fold;
 mod interval;
 mod key_pattern;
@@ -26,6 +27,7 @@ use crate::table::TablePlan;
 
 use context::{Context, Members, Origin};
 pub(crate) use convert::{canonical_decimal, is_number};
+pub use explain::Explanation;
 pub use fold::{Change, ChangeKind, Step, fold};
 pub use interval::Interval;
 use key_pattern::KeyPattern;
@@ -72,8 +74,13 @@ impl Mapping {
         self.tables.iter().map(TableMapping::plan).collect()
     }
 
-    /// Whether two lanes could meet in one row.
-    pub fn rows_could_meet(&self) -> bool {
+    /// How many lanes there can be, if so many are wanted. They are by document key; where rows are keyed by something else,
+    /// two of them could meet in one row.
+    pub fn usable_lanes(&self, wanted: u32) -> u32 {
+        if self.rows_could_meet() { 1 } else { wanted }
+    }
+
+    fn rows_could_meet(&self) -> bool {
         let key_parts = self.key_pattern.as_ref().map_or(0, |pattern| pattern.names().count());
         self.tables.iter().any(|table| !table.key.is_empty() && (!self.lanes_by_key || !table.is_keyed_like(key_parts)))
     }

@@ -59,6 +59,30 @@ pub async fn range_after(
     ask(connection, &command, "reading a range of", stream, entries).await
 }
 
+/// The newest entries of `stream`, at most `count`, in order.
+///
+/// # Errors
+///
+/// As [`read_after`].
+pub async fn newest(connection: &mut ReadConnection, stream: &str, count: usize) -> Result<Vec<Entry>, RedisFailure> {
+    let mut command = redis::cmd("XREVRANGE");
+    command.arg(stream).arg("+").arg("-").arg("COUNT").arg(count.max(1));
+    let mut found = ask(connection, &command, "reading the end of", stream, entries).await?;
+    found.reverse();
+    Ok(found)
+}
+
+/// One entry, if the stream holds it.
+///
+/// # Errors
+///
+/// As [`read_after`].
+pub async fn entry(connection: &mut ReadConnection, stream: &str, id: StreamId) -> Result<Option<Entry>, RedisFailure> {
+    let mut command = redis::cmd("XRANGE");
+    command.arg(stream).arg(id.to_string()).arg(id.to_string());
+    Ok(ask(connection, &command, "reading an entry of", stream, entries).await?.pop())
+}
+
 /// The state of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamInfo {

@@ -2,6 +2,7 @@
 
 mod check;
 mod dead_letters;
+mod explain;
 mod generate;
 mod help;
 mod insert;

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::dead_letters::DeadLettersArgs;
 use crate::demo::DemoArgs;
+use crate::explain::ExplainArgs;
 use crate::generate::GenerateArgs;
 use crate::insert::InsertArgs;
 use crate::metrics::MetricsArgs;
@@ -35,6 +36,8 @@ pub enum Command {
     /// Say all that is right and wrong with the settings, Redis, the database and the mappings; changes nothing
     #[command(after_help = CHECK)]
     Check,
+    /// Tell what the settings make of real events, step by step; writes nothing
+    Explain(ExplainArgs),
     /// Run test files: documents, and the rows that must come of them; needs no server
     TestMapping(TestMappingArgs),
     /// Create or drop the bookkeeping tables, or the table of the example

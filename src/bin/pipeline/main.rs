@@ -5,6 +5,7 @@ mod check;
 mod database;
 mod dead_letters;
 mod demo;
+mod explain;
 mod failure;
 mod generate;
 mod insert;
@@ -49,6 +50,7 @@ fn execute(args: Args) -> Result<ExitCode, PipelineError> {
         Command::Demo(demo) => demo::demo(&demo, args.config.is_some()),
         Command::Run => with_settings(&layers, run::run),
         Command::Check => check::check(&layers).map(|()| ExitCode::SUCCESS),
+        Command::Explain(args) => with_settings(&layers, |settings, _| explain::explain(&args, &settings)),
         Command::TestMapping(args) => test_mapping::test_mapping(&args, &layers).map(|()| ExitCode::SUCCESS),
         Command::Migrate(args) => with_settings(&layers, |settings, _| migrate::migrate(&args, &settings)),
         Command::Generate(args) => with_settings(&layers, |settings, _| generate::generate(&args, &settings)),

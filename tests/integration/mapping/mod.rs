@@ -1,6 +1,7 @@
 //! What the settings of a mapping promise, on every database.
 
 mod columns;
+mod documentation;
 mod expressions;
 mod tables;
 

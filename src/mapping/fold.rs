@@ -104,7 +104,9 @@ impl<'a, 'p> TableFold<'a, 'p> {
 
     fn add(&mut self, change: &'a Change) {
         if change.kind == ChangeKind::Append {
-            self.run.flush(self.number, &mut self.steps);
+            if !self.run.left.is_empty() {
+                self.run.flush(self.number, &mut self.steps);
+            }
             push(&mut self.steps, self.number, ChangeKind::Append, &change.row);
             return;
         }

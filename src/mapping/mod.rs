@@ -129,9 +129,11 @@ impl Mapping {
         let context = Context::new(origin, document, members);
         // What an event left there that was rejected half way.
         rows.discard();
-        let tables = self.tables.iter().enumerate();
-        let changes = tables.map(|(number, table)| table.map(number, op, &context, rows));
-        changes.collect::<Result<Changes, Rejection>>().map(Mapped::Changes)
+        let mut changes = Changes::new();
+        for (number, table) in self.tables.iter().enumerate() {
+            changes.push(table.map(number, op, &context, rows)?);
+        }
+        Ok(Mapped::Changes(changes))
     }
 }
 

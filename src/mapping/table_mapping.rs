@@ -102,11 +102,15 @@ impl TableMapping {
         for nth in 0..if only_key { self.key.len() } else { self.columns.len() } {
             let place = if only_key { self.key[nth] } else { nth };
             let column = &self.columns[place];
-            let value = context.value(column)?;
-            if kind == ChangeKind::Append || !self.key.contains(&place) {
-                rows.push(&value);
+            let value = context.value(column);
+            // Looked at where it is: moving it out of the result would take as long as converting it.
+            if let Ok(value) = &value
+                && (kind == ChangeKind::Append || !self.key.contains(&place))
+            {
+                rows.push(value);
                 continue;
             }
+            let value = value?;
             // NULL equals nothing: such a row would never be found again, and two of them would fold into one.
             if value == Value::Null {
                 let MappedColumn { column, source, .. } = column;

@@ -235,12 +235,14 @@ fn constant(setting: &str, json: &str, column: &Column, format: &ValueFormat) ->
     }
 }
 
-/// Puts tables after those that their foreign keys refer to; what refers to each other in a circle stays as it is.
+/// Puts tables after those that their foreign keys refer to, or that own their rows; what refers to each other in a circle stays as it is.
 fn parents_first(tables: &mut Vec<TableMapping>) {
     let mut left = std::mem::take(tables);
     while !left.is_empty() {
         let refers = |of: &TableMapping, to: &TableMapping| {
-            of.table.name != to.table.name && of.table.references.contains(&to.table.name.table)
+            let owner = of.family.as_ref().and_then(|family| family.owner.as_ref());
+            let owned = owner.is_some_and(|owner| owner.table == to.table.name);
+            of.table.name != to.table.name && (owned || of.table.references.contains(&to.table.name.table))
         };
         let free = left.iter().position(|table| !left.iter().any(|other| refers(table, other)));
         tables.push(left.remove(free.unwrap_or(0)));

@@ -153,6 +153,21 @@ impl<'a> Context<'a> {
     /// # Errors
     /// A [`Rejection`] that names the column, its source and the fault.
     pub fn value<'v>(&'v self, mapped: &'v MappedColumn) -> Result<Value<'v>, Rejection> {
+        // What almost every value is goes a short way.
+        if let (Source::Member(_, number), Some(Members::Json(found))) = (&mapped.source, &self.members)
+            && let Some(json) = found[*number]
+        {
+            let value = convert::json(json, &mapped.column, &mapped.format);
+            if matches!(&value, Ok(value) if *value != Value::Null) {
+                return value;
+            }
+        }
+        self.any_value(mapped)
+    }
+
+    /// The same, of whatever source, also where there is no value or none that fits.
+    #[inline(never)]
+    fn any_value<'v>(&'v self, mapped: &'v MappedColumn) -> Result<Value<'v>, Rejection> {
         self.settled(self.given_to(mapped)?, mapped)
     }
 

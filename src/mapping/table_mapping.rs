@@ -196,6 +196,7 @@ impl TableMapping {
         Ok(rows.finish())
     }
 
+    #[inline]
     fn push(
         &self,
         place: usize,
@@ -204,11 +205,15 @@ impl TableMapping {
         rows: &mut RowWriter,
     ) -> Result<(), Rejection> {
         let column = &self.columns[place];
-        let value = context.value(column)?;
-        if kind == ChangeKind::Append || !self.key.contains(&place) {
-            rows.push(&value);
+        let value = context.value(column);
+        // Looked at where it is: moving it out of the result would take as long as converting it.
+        if let Ok(value) = &value
+            && (kind == ChangeKind::Append || !self.key.contains(&place))
+        {
+            rows.push(value);
             return Ok(());
         }
+        let value = value?;
         // NULL equals nothing: such a row would never be found again, and two of them would fold into one.
         if value == Value::Null {
             let MappedColumn { column, source, .. } = column;

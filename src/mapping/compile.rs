@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::context::VARIABLES;
 use super::key_pattern::KeyPattern;
+use super::mask::Masker;
 use super::members::Paths;
 use super::path::Path;
-use super::source::Source;
-use super::{MappedColumn, Mapping, TableMapping, convert};
+use super::source::{MaskedSource, Source};
+use super::{MappedColumn, Mapping, MaskedCopies, TableMapping, convert};
 use crate::expression::Expression;
 use crate::row::Value;
 use crate::settings::{ColumnSettings, ColumnSource, OnNull, RdbmsKind, StreamSettings, TableSettings, WriteMode};
@@ -43,7 +44,14 @@ impl Mapping {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let columns = tables.iter().flat_map(|table| &table.columns);
+        let masked = columns.filter_map(|column| match &column.source {
+            Source::Masked(masked) => Some(&**masked),
+            _ => None,
+        });
+        let masked_copies = MaskedCopies::new(stream, key_pattern.as_ref(), reshape.as_ref(), masked).map(Arc::new);
         Ok(Mapping {
+            masked_copies,
             tables,
             paths,
             key_pattern,
@@ -75,22 +83,25 @@ impl Compiler<'_> {
         }
         let mut columns = Vec::new();
         for column in &settings.columns {
-            match self.column(column, table) {
+            match self.column(column, settings, table) {
                 Ok(mapped) => columns.push(mapped),
                 Err(problem) => self.problems.push(format!("{setting}.columns.{}: {problem}", column.column)),
             }
         }
-        if settings.auto {
+        if let Some(options) = &settings.auto {
             let named = |column: &Column| settings.columns.iter().any(|named| named.column == column.name);
             let others = table.columns.iter().filter(|column| !named(column));
             for column in others.filter(|column| !column.generated && !column.has_default) {
                 let source = Source::member(Path::member(&column.name), &mut self.paths);
-                columns.push(plain(column, source));
+                match self.mapped(options, settings, column, source) {
+                    Ok(mapped) => columns.push(mapped),
+                    Err(problem) => self.problems.push(format!("{setting}.columns.{}: {problem}", column.name)),
+                }
             }
         }
         let place = |name: &String| columns.iter().position(|column| column.column.name == *name);
         let key: Vec<usize> = settings.key.iter().filter_map(place).collect();
-        if settings.auto {
+        if settings.auto.is_some() {
             let named = |name: &String| settings.columns.iter().any(|column| column.column == *name);
             let missing = settings.key.iter().filter(|name| place(name).is_none() && !named(name));
             self.problems.extend(missing.map(|name| {
@@ -119,7 +130,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn column(&mut self, settings: &ColumnSettings, table: &Table) -> Result<MappedColumn, String> {
+    fn column(&mut self, settings: &ColumnSettings, of: &TableSettings, table: &Table) -> Result<MappedColumn, String> {
         let Some(column) = table.column(&settings.column) else {
             return Err(format!("table {} has no such column; it has {}", table.name, column_names(&table.columns)));
         };
@@ -133,9 +144,44 @@ impl Compiler<'_> {
                 Source::Expression(expression(text).map_err(|why| format!("`expr`: {why}"))?)
             }
         };
-        let ColumnSettings { required, on_null, format, .. } = *settings;
+        self.mapped(settings, of, column, source)
+    }
+
+    /// A column of the table `of` with all its options.
+    fn mapped(
+        &self,
+        settings: &ColumnSettings,
+        of: &TableSettings,
+        column: &Column,
+        source: Source,
+    ) -> Result<MappedColumn, String> {
+        let ColumnSettings { required, on_null, format, mask, .. } = *settings;
         let default = settings.default.as_ref().map(|json| constant("default", json, column, &format)).transpose()?;
+        let is_key = of.key.contains(&column.name);
+        let source = match mask.map(|mask| Masker::new(mask, self.stream.mask_key.as_ref())) {
+            None => source,
+            Some(masker) => masked(masker, column, source, is_key, required || !column.nullable)?,
+        };
         Ok(MappedColumn { default, required, on_null, format, ..plain(column, source) })
+    }
+}
+
+/// A source behind a mask; `never_null` says whether the column must have a value.
+fn masked(masker: Masker, column: &Column, source: Source, is_key: bool, never_null: bool) -> Result<Source, String> {
+    let own = match source {
+        Source::EntryId | Source::Op | Source::Stream | Source::Timestamp => "the pipeline itself keeps",
+        Source::Constant(_) => "the settings hold",
+        _ => "",
+    };
+    if !own.is_empty() {
+        return Err(format!("`mask` makes no secret of {source}, which {own} as it is: set it to `none`"));
+    }
+    if is_key && !masker.keeps_apart() {
+        return Err(format!("`mask`: `{}` is of the `key`, and rows could be found only by a `hash`", column.name));
+    }
+    match masker.refuses(column, never_null) {
+        Some(why) => Err(why),
+        None => Ok(Source::Masked(Box::new(MaskedSource { source, read_as: masker.reads_as(column), masker }))),
     }
 }
 
@@ -178,7 +224,7 @@ fn parents_first(tables: &mut Vec<TableMapping>) {
 /// Columns that every new row would lack.
 fn columns_without_source(settings: &TableSettings, table: &Table) -> Vec<String> {
     let named = |column: &Column| settings.columns.iter().any(|named| named.column == column.name);
-    let mapped = |column: &Column| settings.auto || named(column);
+    let mapped = |column: &Column| settings.auto.is_some() || named(column);
     let needed = |column: &&Column| !column.nullable && !column.has_default && !column.generated && !mapped(column);
     let said = |column: &Column| {
         let (column, table) = (&column.name, &table.name);

@@ -3,10 +3,12 @@
 use std::fmt;
 
 use super::key_pattern::KeyPattern;
+use super::mask::Masker;
 use super::members::Paths;
 use super::path::Path;
 use crate::expression::Expression;
 use crate::row::Value;
+use crate::table::Column;
 
 /// The names that begin with `$`.
 const NAMES: &str = "$id, $key, $key.PART, $op, $stream, $timestamp, $field.NAME";
@@ -34,6 +36,19 @@ pub enum Source {
     Constant(Value<'static>),
     /// Computed.
     Expression(Expression),
+    /// One of the others, not to be seen.
+    Masked(Box<MaskedSource>),
+}
+
+/// A source, and what is written instead of its values.
+#[derive(Clone, Debug)]
+pub struct MaskedSource {
+    /// Where the value comes from.
+    pub source: Source,
+    /// The column as which it is read.
+    pub read_as: Column,
+    /// What is put over it.
+    pub masker: Masker,
 }
 
 impl Source {
@@ -58,6 +73,14 @@ impl Source {
     pub fn member(path: Path, paths: &mut Paths) -> Source {
         let number = paths.add(&path);
         Source::Member(path, number)
+    }
+
+    /// The same, to be seen.
+    pub fn unmasked(&self) -> &Source {
+        match self {
+            Source::Masked(masked) => &masked.source,
+            source => source,
+        }
     }
 }
 
@@ -85,6 +108,7 @@ impl fmt::Display for Source {
             Source::Field(name) => write!(f, "`$field.{name}`"),
             Source::Constant(_) => f.write_str("the constant"),
             Source::Expression(_) => f.write_str("the expression"),
+            Source::Masked(masked) => masked.source.fmt(f),
         }
     }
 }

@@ -77,7 +77,7 @@ impl TableMapping {
     pub(super) fn is_keyed_like(&self, key_parts: usize) -> bool {
         // The document's key is a text: two of them stay two only in a column that keeps texts apart.
         let key = self.key.iter().map(|place| &self.columns[*place]);
-        let apart = key.filter(|column| column.column.keeps_texts_apart()).map(|column| &column.source);
+        let apart = key.filter(|column| column.column.keeps_texts_apart()).map(|column| column.source.unmasked());
         let (mut whole, mut parts) = (false, 0);
         for source in apart {
             match source {

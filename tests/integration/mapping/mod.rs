@@ -2,6 +2,7 @@
 
 mod columns;
 mod expressions;
+mod masking;
 mod tables;
 
 use crate::support::database::Kind;

@@ -29,9 +29,14 @@ impl Masker {
         Masker { mask, keyed }
     }
 
+    /// Whether both make the same of a value; those of one stream have one key.
+    pub fn is_same(&self, other: &Masker) -> bool {
+        self.mask == other.mask
+    }
+
     /// What can be seen instead of values that two masks are put over, if they are equal; nothing otherwise.
     pub fn and(self, other: &Masker) -> Masker {
-        if self.mask == other.mask { self } else { Masker { mask: Mask::Redact, keyed: None } }
+        if self.is_same(other) { self } else { Masker { mask: Mask::Redact, keyed: None } }
     }
 
     /// Why a column cannot hold what it masks, if it cannot. `never_null`: a value is asked for.

@@ -50,12 +50,12 @@ struct KeyMask {
 }
 
 impl MaskedCopies {
-    /// Those of a stream with these masked columns; `None` if there are none.
+    /// Those of a stream with these masked columns, some of them of the items of a list; `None` if there are none.
     pub fn new<'s>(
         stream: &StreamSettings,
         key_pattern: Option<&KeyPattern>,
         reshape: Option<&Expression>,
-        masked: impl IntoIterator<Item = &'s MaskedSource>,
+        masked: impl IntoIterator<Item = (&'s MaskedSource, Option<&'s Path>)>,
     ) -> Option<MaskedCopies> {
         let mut masked = masked.into_iter().peekable();
         masked.peek()?;
@@ -66,13 +66,15 @@ impl MaskedCopies {
             fields: Vec::new(),
             document: DocumentMask::Members(Node::default()),
         };
-        for MaskedSource { source, masker, .. } in masked {
+        for (MaskedSource { source, masker, .. }, list) in masked {
             match source {
                 // The paths are those of what the expression makes.
-                Source::Member(..) if reshape.is_some() => {
+                Source::Member(..) | Source::Item | Source::ItemMember(..) if reshape.is_some() => {
                     reshape.into_iter().for_each(|reshape| copies.computed(reshape))
                 }
-                Source::Member(path, _) => copies.member(path, masker),
+                Source::Member(path, _) => copies.members(path.steps(), masker),
+                Source::Item => copies.members(&in_items(list, &[]), masker),
+                Source::ItemMember(path, _) => copies.members(&in_items(list, path.steps()), masker),
                 Source::Expression(expression) => copies.computed(expression),
                 Source::Key => put(&mut copies.key.whole, masker),
                 Source::KeyPart(_, place) => copies.key.parts.push((*place, masker.clone())),
@@ -84,6 +86,7 @@ impl MaskedCopies {
                 | Source::Op
                 | Source::Stream
                 | Source::Timestamp
+                | Source::Index
                 | Source::Constant(_)
                 | Source::Masked(_) => {}
             }
@@ -91,9 +94,9 @@ impl MaskedCopies {
         Some(copies)
     }
 
-    fn member(&mut self, path: &Path, masker: &Masker) {
+    fn members(&mut self, steps: &[Step], masker: &Masker) {
         let DocumentMask::Members(root) = &mut self.document else { return };
-        let node = path.steps().iter().fold(root, |node, step| {
+        let node = steps.iter().fold(root, |node, step| {
             let place = node.below.iter().position(|(known, _)| known == step).unwrap_or_else(|| {
                 node.below.push((step.clone(), Node::default()));
                 node.below.len() - 1
@@ -214,6 +217,12 @@ impl KeyMask {
     }
 }
 
+/// The steps to what is in the items of a list.
+fn in_items(list: Option<&Path>, steps: &[Step]) -> Vec<Step> {
+    // An index stands for all items.
+    list.into_iter().flat_map(Path::steps).chain([&Step::Index(0)]).chain(steps).cloned().collect()
+}
+
 fn put(place: &mut Option<Masker>, masker: &Masker) {
     *place = Some(place.take().map_or_else(|| masker.clone(), |other| other.and(masker)));
 }
@@ -285,6 +294,8 @@ mod tests {
 
     fn copies(document: DocumentSource, masked: &[MaskedSource]) -> MaskedCopies {
         let pattern = KeyPattern::parse("u:{tenant}:{mail}").unwrap();
+        let list = Path::parse("of.list").unwrap();
+        let masked = masked.iter().map(|masked| (masked, Some(&list)));
         MaskedCopies::new(&stream(document), Some(&pattern), None, masked).unwrap()
     }
 
@@ -314,6 +325,16 @@ mod tests {
     }
 
     #[test]
+    fn the_items_of_a_list_are_masked_where_they_stand() {
+        let path = Path::parse("a.b").unwrap();
+        let document = r#"{"of": {"list": [{"a": {"b": "secret"}}, 1, {"a": 2}], "x": 3}}"#;
+        let of_item = json(&[masked(Source::ItemMember(path, 0), Mask::Last4)], document);
+        assert_eq!(of_item, r#"{"of":{"list":[{"a":{"b":"**cret"}},1,{"a":2}],"x":3}}"#);
+        let item = json(&[masked(Source::Item, Mask::Last4)], document);
+        assert_eq!(item, r#"{"of":{"list":["***","*","***"],"x":3}}"#);
+    }
+
+    #[test]
     fn one_source_with_two_masks_is_not_shown() {
         let paths =
             [member("a", Mask::Last4), member("a", Mask::Hash), member("b", Mask::Hash), member("b", Mask::Hash)];
@@ -340,7 +361,8 @@ mod tests {
         }
         // What a path leads to after the reshaping can be anything before it.
         let reshape = Expression::compile("{a: .b}", &[]).unwrap();
-        let copies = MaskedCopies::new(&stream(DocumentSource::Auto), None, Some(&reshape), &[member("a", Mask::Hash)]);
+        let masked = member("a", Mask::Hash);
+        let copies = MaskedCopies::new(&stream(DocumentSource::Auto), None, Some(&reshape), [(&masked, None)]);
         let document = Document::Json(r#"{"b": "secret"}"#.into());
         assert_eq!(copies.unwrap().document(&document), Document::Json("***".into()));
     }
@@ -369,7 +391,7 @@ mod tests {
 
     #[test]
     fn nothing_is_copied_otherwise_without_masks() {
-        assert!(MaskedCopies::new(&stream(DocumentSource::Auto), None, None, &[]).is_none());
+        assert!(MaskedCopies::new(&stream(DocumentSource::Auto), None, None, []).is_none());
     }
 
     #[test]

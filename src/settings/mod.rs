@@ -362,6 +362,8 @@ pub struct WriteBehind {
     pub upsert: bool,
     /// `update`
     pub update: bool,
+    /// `patch`
+    pub patch: bool,
     /// `delete`
     pub delete: bool,
 }
@@ -373,6 +375,7 @@ impl WriteBehind {
             Op::Insert => self.insert,
             Op::Upsert => self.upsert,
             Op::Update => self.update,
+            Op::Patch => self.patch,
             Op::Delete => self.delete,
         }
     }
@@ -438,7 +441,7 @@ impl StreamSettings {
     /// Whether a masked column comes from the document's key, so that nothing may show it.
     pub fn masks_key(&self) -> bool {
         self.masked_columns().any(|column| match &column.source {
-            ColumnSource::From(from) => from == "$key" || from.starts_with("$key."),
+            ColumnSource::From(from) | ColumnSource::Add(from) => from == "$key" || from.starts_with("$key."),
             ColumnSource::Expression(text) => text.contains("$key") || text.contains("$parts"),
             ColumnSource::Constant(_) => false,
         })

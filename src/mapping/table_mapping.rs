@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::family::{FamilyChange, FamilyMapping};
-use super::source::Source;
+use super::path::Path;
+use super::source::{MaskedSource, Source};
 use super::{Change, ChangeKind, Changes, Extent, Places, convert};
 use crate::event::{Op, Rejection, RejectionClass};
 use crate::row::{Row, RowWriter, Value};
@@ -115,7 +116,7 @@ impl TableMapping {
     pub(super) fn is_keyed_like(&self, key_parts: usize) -> bool {
         // The document's key is a text: two of them stay two only in a column that keeps texts apart.
         let key = self.key.iter().map(|place| &self.columns[*place]);
-        let apart = key.filter(|column| column.column.keeps_texts_apart()).map(|column| &column.source);
+        let apart = key.filter(|column| column.column.keeps_texts_apart()).map(|column| column.source.unmasked());
         let (mut whole, mut parts) = (false, 0);
         for source in apart {
             match source {
@@ -125,6 +126,15 @@ impl TableMapping {
             }
         }
         whole || (parts > 0 && parts == key_parts)
+    }
+
+    /// The sources of its masked columns, with the list in whose items they are.
+    pub(super) fn masked(&self) -> impl Iterator<Item = (&MaskedSource, Option<&Path>)> {
+        let list = self.family.as_ref().and_then(|family| family.list.path());
+        self.columns.iter().filter_map(move |column| match &column.source {
+            Source::Masked(masked) => Some((&**masked, list)),
+            _ => None,
+        })
     }
 
     /// Maps an event that does `op` to changes of this table, which has number `table` in the mapping: mostly to one.

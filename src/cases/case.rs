@@ -206,26 +206,32 @@ impl Event {
         fields.extend(text(&names.key, &self.key));
         fields.extend(text(&names.op, &self.op));
         fields.extend(self.fields.iter().cloned());
-        if let Some(document) = &self.document {
-            let deletes = self.op.as_ref().is_some_and(|op| Op::from_name(op.as_bytes()) == Some(Op::Delete));
+        if let Some(document) = self.document.as_ref().filter(|_| self.carries(stream)) {
             match stream.document {
                 DocumentSource::Fields => fields.extend(flat(document)),
-                DocumentSource::Auto | DocumentSource::Inline => fields.push((names.payload.clone(), json(document))),
-                // A delete's is not looked for at the key.
-                _ if deletes => fields.push((names.payload.clone(), json(document))),
-                DocumentSource::Json | DocumentSource::String | DocumentSource::Hash => {}
+                _ => fields.push((names.payload.clone(), json(document))),
             }
         }
         Entry { id: self.id, fields: fields.into_iter().collect::<Fields>() }
     }
 
-    /// What the key of the entry holds, if the pipeline looks there.
+    /// What the key of the entry holds; [`Document::None`] if that does not matter, because the entry has the document.
     pub fn at_key(&self, stream: &StreamSettings) -> Document {
-        match (&self.document, stream.document) {
-            (None, _) => Document::Missing,
-            (Some(document), DocumentSource::Hash) => Document::Fields(flat(document).into_iter().collect()),
-            (Some(document), _) => Document::Json(json(document).into()),
+        match &self.document {
+            None => Document::Missing,
+            Some(_) if self.carries(stream) => Document::None,
+            Some(document) if stream.document == DocumentSource::Hash => {
+                Document::Fields(flat(document).into_iter().collect())
+            }
+            Some(document) => Document::Json(json(document).into()),
         }
+    }
+
+    /// Whether a document is looked for in the entry: a delete's and a patch's always.
+    fn carries(&self, stream: &StreamSettings) -> bool {
+        let op = self.op.as_ref().and_then(|op| Op::from_name(op.as_bytes()));
+        let at_key = matches!(stream.document, DocumentSource::Json | DocumentSource::String | DocumentSource::Hash);
+        !at_key || matches!(op, Some(Op::Delete | Op::Patch))
     }
 }
 

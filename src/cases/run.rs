@@ -105,7 +105,7 @@ impl<'a> Runner<'a> {
             }
         }
         let (batch, skipped) = mapped(&case.events, stream, mapping);
-        let lane = identity(&self.file.settings.app.name, stream);
+        let lane = identity(&self.file.settings.app.name, stream, mapping);
         trial.make_checkpoint(&lane, batch.span.after).await?;
         let limit = self.settings.statement_timeout;
         let mut applier = Applier::new(Box::new(trial), self.target.clone(), lane, plans, limit, Progress::default());
@@ -168,7 +168,7 @@ impl<'a> Runner<'a> {
 }
 
 /// The lane of a stream that nobody else works on.
-fn identity(pipeline: &str, stream: &StreamSettings) -> LaneIdentity {
+fn identity(pipeline: &str, stream: &StreamSettings, mapping: &Mapping) -> LaneIdentity {
     LaneIdentity {
         pipeline: pipeline.to_owned(),
         owner: "test-mapping".to_owned(),
@@ -177,6 +177,7 @@ fn identity(pipeline: &str, stream: &StreamSettings) -> LaneIdentity {
         lane: 0,
         generation: 0,
         fields: stream.fields.clone(),
+        masked_copies: mapping.masked_copies().cloned(),
     }
 }
 
@@ -196,7 +197,10 @@ fn mapped(events: &[Event], stream: &StreamSettings, mapping: &Mapping) -> (Mapp
             })
         };
         match changes(&entry).transpose() {
-            Some(outcome) => kept.push(MappedEvent { entry, document, outcome }),
+            Some(outcome) => {
+                let outcome = outcome.map_err(|why| mapping.told(why));
+                kept.push(MappedEvent { entry, document, outcome });
+            }
             None => skipped.push(entry.id),
         }
     }

@@ -57,11 +57,16 @@ impl Mapping {
 impl MappedColumn {
     /// Where its value comes from, as the settings say it.
     pub fn source_text(&self) -> String {
-        match &self.source {
-            Source::Member(path, _) => path.to_string(),
-            Source::Expression(expression) => format!("expr: {}", expression.text()),
-            Source::Constant(_) => "value".to_owned(),
-            other => other.to_string().replace('`', ""),
-        }
+        text(&self.source)
+    }
+}
+
+fn text(source: &Source) -> String {
+    match source {
+        Source::Member(path, _) => path.to_string(),
+        Source::Expression(expression) => format!("expr: {}", expression.text()),
+        Source::Constant(_) => "value".to_owned(),
+        Source::Masked(masked) => format!("{} (masked)", text(&masked.source)),
+        other => other.to_string().replace('`', ""),
     }
 }

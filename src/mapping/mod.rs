@@ -3,18 +3,27 @@
 //! A [`Mapping`] is compiled once from the settings and the database's catalogue; every fault of the settings is
 //! found then, every fault of an event when it is mapped, with the column's name, before any SQL runs.
 
+mod change;
 mod compile;
 mod context;
 mod convert;
 mod explain;
+mod family;
 mod fold;
 mod interval;
 mod key_pattern;
+mod left;
+mod mask;
+mod masked_copy;
 mod members;
+mod overlay;
 mod path;
+mod rules;
 mod source;
 mod table_mapping;
 mod timestamp;
+
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -25,12 +34,14 @@ use crate::row::RowWriter;
 use crate::settings::{OnMissing, WriteBehind};
 use crate::table::TablePlan;
 
+pub use change::{Change, ChangeKind, Extent, Places};
 use context::{Context, Members, Origin};
 pub(crate) use convert::{canonical_decimal, is_number};
 pub use explain::Explanation;
-pub use fold::{Change, ChangeKind, Step, fold};
+pub use fold::{FamilyRows, Step, fold};
 pub use interval::Interval;
 use key_pattern::KeyPattern;
+pub use masked_copy::MaskedCopies;
 use members::Paths;
 pub use table_mapping::{MappedColumn, TableChanges, TableMapping};
 
@@ -44,6 +55,8 @@ pub struct Mapping {
     key_pattern: Option<KeyPattern>,
     filter: Option<Expression>,
     reshape: Option<Expression>,
+    /// What dead letters may hold, where columns are masked.
+    masked_copies: Option<Arc<MaskedCopies>>,
     write_behind: WriteBehind,
     on_missing: OnMissing,
     stream_name: String,
@@ -74,6 +87,16 @@ impl Mapping {
         self.tables.iter().map(TableMapping::plan).collect()
     }
 
+    /// How copies of events are masked, for dead letters, where columns are.
+    pub fn masked_copies(&self) -> Option<&Arc<MaskedCopies>> {
+        self.masked_copies.as_ref()
+    }
+
+    /// Why an event is rejected, as it may be told: where columns are masked it quotes no values.
+    pub fn told(&self, why: Rejection) -> Rejection {
+        if self.masked_copies.is_some() { masked_copy::without_quotes(why) } else { why }
+    }
+
     /// How many lanes there can be, if so many are wanted. They are by document key; where rows are keyed by something else,
     /// two of them could meet in one row.
     pub fn usable_lanes(&self, wanted: u32) -> u32 {
@@ -87,7 +110,8 @@ impl Mapping {
 
     /// What the filter and the reshaping make of a document.
     fn seen(&self, document: &Document, origin: Origin<'_>) -> Result<Seen, Rejection> {
-        if self.filter.is_none() && self.reshape.is_none() || *document == Document::None {
+        let nothing = matches!(document, Document::None | Document::Missing);
+        if self.filter.is_none() && self.reshape.is_none() || nothing {
             return Ok(Seen::AsItCame);
         }
         let context = Context::new(origin, document, None);
@@ -104,7 +128,8 @@ impl Mapping {
     /// Maps one event to rows made by `rows`.
     ///
     /// # Errors
-    /// A [`Rejection`] names the column, the path and the fault; the event becomes a dead letter.
+    /// A [`Rejection`] names the column, the path and the fault; the event becomes a dead letter. It may quote values that
+    /// are not to be seen: [`Mapping::told`] is for others.
     pub fn map(
         &self,
         entry: &Entry,
@@ -134,12 +159,14 @@ impl Mapping {
             Seen::Not => return Ok(Mapped::Skip),
         };
         let members = Members::find(document, &self.paths)?;
-        let context = Context::new(origin, document, members);
+        let mut context = Context::new(origin, document, members);
         // What an event left there that was rejected half way.
         rows.discard();
-        let tables = self.tables.iter().enumerate();
-        let changes = tables.map(|(number, table)| table.map(number, op, &context, rows));
-        changes.collect::<Result<Changes, Rejection>>().map(Mapped::Changes)
+        let mut changes = Changes::new();
+        for (number, table) in self.tables.iter().enumerate() {
+            table.map(number, op, &mut context, rows, &mut changes)?;
+        }
+        Ok(Mapped::Changes(changes))
     }
 }
 

@@ -2,14 +2,18 @@
 
 use std::fmt;
 
+use super::context::ITEM_VARIABLES;
 use super::key_pattern::KeyPattern;
+use super::mask::Masker;
 use super::members::Paths;
 use super::path::Path;
 use crate::expression::Expression;
 use crate::row::Value;
+use crate::table::Column;
 
 /// The names that begin with `$`.
-const NAMES: &str = "$id, $key, $key.PART, $op, $stream, $timestamp, $field.NAME";
+const NAMES: &str = "$id, $key, $key.PART, $op, $stream, $timestamp, $field.NAME, and with `for_each` $item, $item.PATH, \
+                     $index";
 
 /// Where a column's value comes from.
 #[derive(Clone, Debug)]
@@ -34,12 +38,44 @@ pub enum Source {
     Constant(Value<'static>),
     /// Computed.
     Expression(Expression),
+    /// `$item`: the item that the row is for.
+    Item,
+    /// `$item.PATH`: a member of it, and the number of its path.
+    ItemMember(Path, usize),
+    /// `$index`: its number in the list, from 0.
+    Index,
+    /// One of the others, not to be seen.
+    Masked(Box<MaskedSource>),
+}
+
+/// A source, and what is written instead of its values.
+#[derive(Clone, Debug)]
+pub struct MaskedSource {
+    /// Where the value comes from.
+    pub source: Source,
+    /// The column as which it is read.
+    pub read_as: Column,
+    /// What is put over it.
+    pub masker: Masker,
+}
+
+/// What the sources of a table can name.
+pub struct Names<'a> {
+    /// The parts of the document's key.
+    pub key_pattern: Option<&'a KeyPattern>,
+    /// Where in the document values are found.
+    pub paths: &'a mut Paths,
+    /// Where in an item, in a table with a row for each.
+    pub item_paths: Option<&'a mut Paths>,
 }
 
 impl Source {
-    /// Reads what `from` says. Paths are added to `paths`.
-    pub fn parse(from: &str, key_pattern: Option<&KeyPattern>, paths: &mut Paths) -> Result<Source, String> {
+    /// Reads what `from` says. Its path is added to those of `names`.
+    pub fn parse(from: &str, names: &mut Names<'_>) -> Result<Source, String> {
         Ok(match from {
+            "$item" | "$index" if names.item_paths.is_none() => return Err(no_items(from)),
+            "$item" => Source::Item,
+            "$index" => Source::Index,
             "$id" => Source::EntryId,
             "$key" => Source::Key,
             "$op" => Source::Op,
@@ -47,11 +83,45 @@ impl Source {
             "$timestamp" => Source::Timestamp,
             name if name.starts_with('$') => match name.split_once('.') {
                 Some(("$field", field)) if !field.is_empty() => Source::Field(field.to_owned()),
-                Some(("$key", part)) => key_part(part, key_pattern)?,
+                Some(("$key", part)) => key_part(part, names.key_pattern)?,
+                Some(("$item", path)) => {
+                    let Some(paths) = &mut names.item_paths else { return Err(no_items(from)) };
+                    Source::item_member(Path::parse(path)?, paths)
+                }
                 _ => return Err(format!("`{name}` is not one of {NAMES}")),
             },
-            path => Source::member(Path::parse(path)?, paths),
+            path => Source::member(Path::parse(path)?, names.paths),
         })
+    }
+
+    /// Whether its value differs between the items of one document.
+    pub fn is_of_item(&self) -> bool {
+        match self.unmasked() {
+            Source::Item | Source::ItemMember(..) | Source::Index => true,
+            Source::Expression(expression) => ITEM_VARIABLES.iter().any(|name| expression.uses(name)),
+            _ => false,
+        }
+    }
+
+    /// Whether both give the same for every document.
+    pub fn is_same(&self, other: &Source) -> bool {
+        match (self, other) {
+            (Source::Member(_, one), Source::Member(_, other)) => one == other,
+            (Source::KeyPart(_, one), Source::KeyPart(_, other)) => one == other,
+            (Source::Field(one), Source::Field(other)) => one == other,
+            (Source::Constant(one), Source::Constant(other)) => one == other,
+            (Source::Expression(one), Source::Expression(other)) => one.text() == other.text(),
+            (Source::Masked(one), Source::Masked(other)) => {
+                one.masker.is_same(&other.masker) && one.source.is_same(&other.source)
+            }
+            (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
+        }
+    }
+
+    /// The member of an item that `path` leads to.
+    pub fn item_member(path: Path, paths: &mut Paths) -> Source {
+        let number = paths.add(&path);
+        Source::ItemMember(path, number)
     }
 
     /// The member that `path` leads to.
@@ -59,6 +129,26 @@ impl Source {
         let number = paths.add(&path);
         Source::Member(path, number)
     }
+
+    /// The path into the document, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Source::Member(path, _) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The same, to be seen.
+    pub fn unmasked(&self) -> &Source {
+        match self {
+            Source::Masked(masked) => &masked.source,
+            source => source,
+        }
+    }
+}
+
+fn no_items(from: &str) -> String {
+    format!("`{from}` needs the table's `for_each`, such as items[*]")
 }
 
 fn key_part(part: &str, pattern: Option<&KeyPattern>) -> Result<Source, String> {
@@ -83,8 +173,12 @@ impl fmt::Display for Source {
             Source::Stream => f.write_str("`$stream`"),
             Source::Timestamp => f.write_str("`$timestamp`"),
             Source::Field(name) => write!(f, "`$field.{name}`"),
+            Source::Item => f.write_str("`$item`"),
+            Source::ItemMember(path, _) => write!(f, "`$item.{path}`"),
+            Source::Index => f.write_str("`$index`"),
             Source::Constant(_) => f.write_str("the constant"),
             Source::Expression(_) => f.write_str("the expression"),
+            Source::Masked(masked) => masked.source.fmt(f),
         }
     }
 }

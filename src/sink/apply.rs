@@ -12,7 +12,7 @@ use super::{ErrorClass, Session, SqlError, Target, catalogue};
 use crate::batch::{MappedBatch, MappedEvent};
 use crate::event::{Rejection, StreamId};
 use crate::lane::Span;
-use crate::mapping::{ChangeKind, fold};
+use crate::mapping::{ChangeKind, MaskedCopies, fold};
 use crate::row::Value;
 use crate::settings::FieldNames;
 use crate::supervision::progress::Progress;
@@ -35,6 +35,8 @@ pub struct LaneIdentity {
     pub generation: i64,
     /// Names of the entry's fields.
     pub fields: FieldNames,
+    /// How the copies in dead letters are masked, where columns are.
+    pub masked_copies: Option<Arc<MaskedCopies>>,
 }
 
 /// What a committed batch came to.
@@ -297,7 +299,8 @@ impl Applier {
     async fn write<'a>(&mut self, events: impl Iterator<Item = &'a MappedEvent>) -> Result<(), SqlError> {
         let steps = fold(events.filter_map(|event| event.outcome.as_ref().ok()).flatten(), &self.plans);
         // Appended rows do not collapse: where there is nothing else, each row is an event.
-        let all_appended = self.plans.len() == 1 && steps.len() == 1 && steps[0].kind == ChangeKind::Append;
+        let row_is_event = matches!(&*self.plans, [plan] if plan.family.is_none());
+        let all_appended = row_is_event && steps.len() == 1 && steps[0].kind == ChangeKind::Append;
         for step in &steps {
             self.progress.working();
             let written = within(self.limit, self.session.write(step)).await;

@@ -8,7 +8,7 @@ use sea_orm::sqlx::mysql::{MySqlArguments, MySqlConnection};
 use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Executor, MySql};
 
 use super::read_back::texts;
-use super::sql::ValuesStatements;
+use super::values::ValuesStatements;
 use super::{Answer, ErrorClass, IDLE_MARGIN, Session, Sql, SqlError, TextRow};
 use crate::event::RejectionClass;
 use crate::mapping::Step;

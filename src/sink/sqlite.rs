@@ -8,8 +8,8 @@ use sea_orm::DbBackend;
 
 use super::classify::sqlite_code;
 use super::read_back::in_hex;
-use super::sql::ValuesStatements;
 use super::sqlite_thread::SqliteThread;
+use super::values::ValuesStatements;
 use super::{Answer, Session, Sql, SqlError, TextRow};
 use crate::mapping::Step;
 use crate::row::{Row, Value, day_and_time};

@@ -43,6 +43,8 @@ struct TableWriter {
     copy: Option<Copy>,
     /// How many rows are upserted, if that can be done.
     merge: Option<Merge>,
+    /// Whether upserts are inserts, because all that was there is deleted first.
+    replaces_all: bool,
 }
 
 impl PostgresSession {
@@ -63,7 +65,8 @@ impl PostgresSession {
             for copy in copy.iter().chain(merge.as_ref().map(Merge::copy)) {
                 copy.end_silent(&mut connection, statement_timeout + IDLE_MARGIN).await?;
             }
-            tables.push(TableWriter { statements: Statements::new(plan), copy, merge });
+            let replaces_all = plan.replaces_all();
+            tables.push(TableWriter { statements: Statements::new(plan), copy, merge, replaces_all });
         }
         Ok(PostgresSession { connection, tables })
     }
@@ -78,9 +81,10 @@ enum Many<'a> {
 impl TableWriter {
     /// The way for the rows of a step, if they are many and there is one.
     fn many(&mut self, step: &Step<'_>) -> Option<Many<'_>> {
+        let inserts = step.kind == ChangeKind::Append || step.kind == ChangeKind::Upsert && self.replaces_all;
         match step.kind {
-            ChangeKind::Append if step.rows.len() >= COPY_ROWS_MIN => self.copy.as_mut().map(Many::Copy),
-            ChangeKind::Upsert if step.rows.len() >= MERGE_ROWS_MIN => {
+            _ if inserts && step.rows.len() >= COPY_ROWS_MIN => self.copy.as_mut().map(Many::Copy),
+            ChangeKind::Upsert if !inserts && step.rows.len() >= MERGE_ROWS_MIN => {
                 self.merge.as_mut().filter(|merge| merge.is_free()).map(Many::Merge)
             }
             _ => None,
@@ -134,9 +138,17 @@ impl Session for PostgresSession {
         let PostgresSession { connection, tables } = self;
         let table = &mut tables[step.table];
         Box::pin(async move {
+            let mut counted = 0;
+            if let Some((sql, arguments)) = table.statements.others_of(step)? {
+                let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), arguments);
+                counted += connection.execute(query).await?.rows_affected();
+            }
+            if step.rows.is_empty() {
+                return Ok(counted);
+            }
             match table.write_many(connection, step).await {
                 // Each of them is a row: one that it could not write would be an error.
-                Some(Ok(())) => Ok(step.rows.len() as u64),
+                Some(Ok(())) => Ok(counted + step.rows.len() as u64),
                 Some(Err(CopyError::Sql(error))) => Err(error),
                 Some(Err(CopyError::Altered)) => {
                     // `INSERT` casts to whatever the types are now, or says whose value it cannot cast.
@@ -147,7 +159,7 @@ impl Session for PostgresSession {
                 None => {
                     let (sql, arguments) = table.statements.of(step)?;
                     let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), arguments);
-                    Ok(connection.execute(query).await?.rows_affected())
+                    Ok(counted + connection.execute(query).await?.rows_affected())
                 }
             }
         })
@@ -155,11 +167,16 @@ impl Session for PostgresSession {
 
     fn statements(&mut self, step: &Step<'_>) -> Result<Vec<Sql>, SqlError> {
         let table = &mut self.tables[step.table];
-        match table.many(step) {
-            Some(Many::Copy(copy)) => Ok(vec![copy.statement().into()]),
-            Some(Many::Merge(merge)) => Ok(merge.statements()),
-            None => Ok(vec![table.statements.of(step)?.0]),
+        let mut statements: Vec<Sql> = table.statements.others_of(step)?.map(|(sql, _)| sql).into_iter().collect();
+        if step.rows.is_empty() {
+            return Ok(statements);
         }
+        match table.many(step) {
+            Some(Many::Copy(copy)) => statements.push(copy.statement().into()),
+            Some(Many::Merge(merge)) => statements.extend(merge.statements()),
+            None => statements.push(table.statements.of(step)?.0),
+        }
+        Ok(statements)
     }
 
     fn rows(&mut self, sql: Sql) -> Answer<'_, Vec<TextRow>> {

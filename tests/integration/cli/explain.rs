@@ -193,3 +193,45 @@ async fn what_cannot_be_explained_is_said() {
     assert_eq!(unknown.code, CONFIGURATION, "{unknown:?}");
     assert_parts(&unknown.stderr, &["error: there is no stream `ordr` in the settings; there are order"]);
 }
+
+#[tokio::test]
+async fn rows_of_a_list_are_told_and_what_is_masked_is_not_shown() {
+    let stream = r#"streams:
+  order:
+    reshape: . + {source: "web"}
+    tables:
+      orders: {mode: upsert, key: [id], columns: {id: $key, mail: {from: $field.mail, mask: hash}, source: source}}
+      order_lines: {for_each: "lines[*]", mode: upsert, key: [id, sku], columns: {id: $key, sku: $item.sku, place: $index}}
+"#;
+    for kind in Kind::ALL {
+        let redis = RedisServer::start();
+        let database = TestDatabase::new(kind).await;
+        database.execute("CREATE TABLE orders (id varchar(20) PRIMARY KEY, mail varchar(64), source varchar(9))").await;
+        let lines = "CREATE TABLE order_lines (id varchar(20), sku varchar(5), place int, PRIMARY KEY (id, sku))";
+        database.execute(lines).await;
+        let config = redis_yaml(&redis) + &database.settings_yaml() + stream;
+        for (op, lines) in
+            [("upsert", r#"[{"sku": "A"}, {"sku": "B"}]"#), ("upsert", "[]"), ("delete", "[]"), ("upsert", "[7]")]
+        {
+            let document = format!(r#"{{"lines": {lines}}}"#);
+            let fields = ["key", "o:1", "op", op, "mail", "ada@example.org", "payload", &document];
+            command(&redis, &[&["XADD", "stream:order", "*"][..], &fields].concat()).await;
+        }
+        let text = succeeding(&config, &["explain", "--stream", "order", "--last", "4", "--dry-run"]).await;
+        assert!(!text.contains("ada@"), "{kind:?}: {text}");
+        assert_parts(
+            &text,
+            &[
+                "  $field.mail (masked)  '",
+                "table     order_lines: a row of this document; others of it are deleted\n",
+                "  $item.sku  'B'\n",
+                "  1\n",
+                "table     order_lines: no rows of this document any more\n",
+                "table     order_lines: all rows of this document are deleted\n",
+                "the database takes it; rolled back\n",
+                "rejected  dead letter: wrong_type",
+            ],
+        );
+        assert_eq!(database.count("order_lines").await, 0, "{kind:?}");
+    }
+}

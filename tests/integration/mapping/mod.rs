@@ -2,7 +2,12 @@
 
 mod columns;
 mod documentation;
+mod examples;
 mod expressions;
+mod families;
+mod masking;
+mod operations;
+mod rows_that_are_there;
 mod tables;
 
 use crate::support::database::Kind;

@@ -7,13 +7,15 @@ use write_behind::error::PipelineError;
 use write_behind::event::{Document, Entry, Rejection, StreamId};
 use write_behind::fields::Fields;
 use write_behind::lane::lane_of_entry;
-use write_behind::mapping::{Change, ChangeKind, Changes, Explanation, Mapped, Mapping, fold};
+use write_behind::mapping::{Change, ChangeKind, Changes, Explanation, Extent, Mapped, Mapping, fold};
+use write_behind::row::Value;
 use write_behind::settings::{OnMissing, Settings, StreamSettings};
 use write_behind::sink::{Target, checkpoint};
 use write_behind::stream::capabilities::Capabilities;
 use write_behind::stream::connection::RedisClient;
 use write_behind::stream::documents::DocumentFetcher;
 use write_behind::stream::read_connection::ReadConnection;
+use write_behind::table::TablePlan;
 
 use super::told::{Cell, Explained, Found, Lane, Rejected, Row, Step};
 use super::{trial, value};
@@ -60,12 +62,12 @@ impl<'a> Gatherer<'a> {
             entity: self.stream.entity.clone(),
             id: entry.id.to_string(),
             taken_at: time_of(entry.id),
-            fields: texts(&entry.fields),
+            fields: texts(&self.copy(entry).fields),
             lane: self.lane(entry),
             ..Explained::default()
         };
         match self.changes(entry, &mut told).await? {
-            Err(why) => told.rejected = Some(Rejected::from(&why)),
+            Err(why) => told.rejected = Some(self.told(why)),
             Ok(None) => {}
             Ok(Some(changes)) => self.sql(&changes, dry_run, &mut told).await?,
         }
@@ -95,7 +97,7 @@ impl<'a> Gatherer<'a> {
             Err(why) => return Ok(Err(why)),
         };
         told.op = Some(event.op.name());
-        told.key = event.key.as_deref().map(|key| String::from_utf8_lossy(key).into_owned());
+        told.key = event.key.is_some().then(|| self.copy(entry).field(&self.stream.fields.key).map(text)).flatten();
         let fetched = match (&event.located, &event.key) {
             (Located::AtKey, Some(key)) => {
                 self.fetcher.fetch(&mut self.connection, std::slice::from_ref(key)).await?.pop()
@@ -117,13 +119,18 @@ impl<'a> Gatherer<'a> {
         };
         told.document = Some(match &document {
             Document::Missing => Found { place: format!("gone: {}", self.gone(&place)), content: None },
-            document => Found { place, content: content(document) },
+            document => {
+                let copy = self.mapping.masked_copies().map(|copies| copies.document(document));
+                Found { place, content: content(copy.as_ref().unwrap_or(document)) }
+            }
         });
         let Explanation { filter, reshape, skipped, outcome } = self.mapping.explain(entry, &event, &document);
-        told.filter = filter.map(|(expression, answer)| Step { expression, result: result(answer) });
+        told.filter = filter.map(|(expression, answer)| Step { expression, result: self.result(answer) });
         told.reshape = reshape.map(|(expression, made)| {
-            let made = made.map(|json| json.unwrap_or_else(|| "nothing".to_owned()));
-            Step { expression, result: result(made) }
+            let masked = self.mapping.masked_copies().is_some();
+            let shown = |json| if masked { "what is not shown, because columns are masked".to_owned() } else { json };
+            let made = made.map(|json| json.map_or_else(|| "nothing".to_owned(), shown));
+            Step { expression, result: self.result(made) }
         });
         told.skipped = skipped;
         Ok(outcome.map(|mapped| match mapped {
@@ -143,8 +150,8 @@ impl<'a> Gatherer<'a> {
     }
 
     async fn sql(&self, changes: &Changes, dry_run: bool, told: &mut Explained) -> Result<(), PipelineError> {
-        told.rows = changes.iter().map(|change| self.row(change)).collect();
         let plans = self.mapping.plans();
+        told.rows = changes.iter().flat_map(|change| self.rows(change, &plans[change.table])).collect();
         let steps = fold(changes, &plans);
         let mut session = self.target.open_session(&plans).await?;
         told.statements = trial::statements(session.as_mut(), &steps)?;
@@ -155,32 +162,62 @@ impl<'a> Gatherer<'a> {
         Ok(())
     }
 
-    fn row(&self, change: &Change) -> Row {
+    /// The rows of a change. What all rows of a document have in common, if there are none, is one that goes.
+    fn rows(&self, change: &Change, plan: &TablePlan) -> Vec<Row> {
+        let whole = || (0..plan.columns.len()).collect::<Vec<_>>();
+        let (places, rows): (Vec<usize>, Vec<&write_behind::row::Row>) = match (&change.extent, change.kind) {
+            (Extent::Family(rows), _) if !rows.is_empty() => (whole(), rows.iter().collect()),
+            (Extent::Family(_), _) | (Extent::Whole, ChangeKind::Delete) => {
+                (plan.identity().to_vec(), vec![&change.row])
+            }
+            (Extent::Whole, _) => (whole(), vec![&change.row]),
+            (Extent::Columns(places), _) => (places.to_vec(), vec![&change.row]),
+        };
+        let what = match (&change.extent, change.kind) {
+            (Extent::Family(rows), _) if rows.is_empty() => "no rows of this document any more",
+            (_, ChangeKind::Delete) if plan.family.is_some() => "all rows of this document are deleted",
+            (Extent::Family(_), ChangeKind::Update) => {
+                "a row of this document, if it has its own; others of it are deleted"
+            }
+            (Extent::Family(_), _) => "a row of this document; others of it are deleted",
+            (_, ChangeKind::Append) => "a new row",
+            (_, ChangeKind::Upsert) => "a new row, or the new values of the one with this key",
+            (_, ChangeKind::Update) => "the new values of the row with this key, if there is one",
+            (_, ChangeKind::Delete) => "the row with this key is deleted",
+        };
         let table = &self.mapping.tables()[change.table];
-        let (what, places) = match change.kind {
-            ChangeKind::Append => ("a new row", None),
-            ChangeKind::Upsert => ("a new row, or the new values of the one with this key", None),
-            ChangeKind::Update => ("the new values of the row with this key, if there is one", None),
-            ChangeKind::Delete => ("the row with this key is deleted", Some(&table.key)),
+        let cell = |(place, value): (&usize, Value<'_>)| {
+            let mapped = &table.columns[*place];
+            Cell {
+                column: mapped.column.name.clone(),
+                sql_type: mapped.column.sql_type.clone(),
+                source: mapped.source_text(),
+                value: value::shown(&value, &mapped.column),
+            }
         };
-        let columns = match places {
-            Some(places) => places.iter().map(|place| &table.columns[*place]).collect(),
-            None => table.columns.iter().collect::<Vec<_>>(),
+        let row = |row: &write_behind::row::Row| Row {
+            table: table.table.name.to_string(),
+            change: what.to_owned(),
+            columns: places.iter().zip(row.values()).map(cell).collect(),
         };
-        let cells = columns.into_iter().zip(change.row.values()).map(|(mapped, cell)| Cell {
-            column: mapped.column.name.clone(),
-            sql_type: mapped.column.sql_type.clone(),
-            source: mapped.source_text(),
-            value: value::shown(&cell, &mapped.column),
-        });
-        Row { table: table.table.name.to_string(), change: what.to_owned(), columns: cells.collect() }
+        rows.into_iter().map(row).collect()
     }
-}
 
-fn result<T: ToString>(result: Result<T, Rejection>) -> String {
-    match result {
-        Ok(value) => value.to_string(),
-        Err(why) => format!("an error: {}", why.message),
+    fn result<T: ToString>(&self, result: Result<T, Rejection>) -> String {
+        match result {
+            Ok(value) => value.to_string(),
+            Err(why) => format!("an error: {}", self.told(why).message),
+        }
+    }
+
+    /// The entry as it may be shown.
+    fn copy(&self, entry: &Entry) -> Entry {
+        self.mapping.masked_copies().map_or_else(|| entry.clone(), |copies| copies.entry(entry))
+    }
+
+    /// Why it is a dead letter, as others may be told.
+    fn told(&self, why: Rejection) -> Rejected {
+        Rejected::from(&self.mapping.told(why))
     }
 }
 
@@ -189,8 +226,11 @@ fn time_of(id: StreamId) -> String {
     time.map_or_else(|| format!("{} ms", id.ms), |time| time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 fn texts(fields: &Fields) -> Vec<(String, String)> {
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     fields.iter().map(|(name, value)| (text(name), text(value))).collect()
 }
 

@@ -25,11 +25,13 @@ use crate::settings::{OnMissing, WriteBehind};
 use crate::table::TablePlan;
 
 use context::{Context, Members, Origin};
+pub(crate) use convert::{NumberSize, is_day, is_number};
 pub use fold::{Change, ChangeKind, Step, fold};
 pub use interval::Interval;
 use key_pattern::KeyPattern;
 use members::Paths;
 pub use table_mapping::{MappedColumn, TableChanges, TableMapping};
+pub(crate) use timestamp::from_text as instant_of;
 
 /// How the events of one stream become rows.
 #[derive(Clone, Debug)]

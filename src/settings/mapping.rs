@@ -34,6 +34,8 @@ pub struct ColumnSettings {
     pub on_null: OnNull,
     /// How documents write its values: `zone`, `epoch` and `encoding`.
     pub format: ValueFormat,
+    /// The type that `pipeline schema` gives the column, in the database's own words.
+    pub sql_type: Option<String>,
 }
 
 impl ColumnSettings {
@@ -46,6 +48,7 @@ impl ColumnSettings {
             required: false,
             on_null: OnNull::Write,
             format: ValueFormat::default(),
+            sql_type: None,
         }
     }
 }

@@ -275,6 +275,9 @@ fn settings(work: &Work, shape: Shape) -> StreamSettings {
         key: vec!["id".to_owned()],
         auto: false,
         columns: std::iter::once(id).chain(others).collect(),
+        for_each: None,
+        version: None,
+        soft_delete: None,
     };
     StreamSettings { tables: vec![table], ..stream }
 }
@@ -292,25 +295,11 @@ fn table(work: &Work) -> Table {
             }
             Type::Double => ("double precision", "float8", ColumnKind::Float { single: false }),
         };
-        Column {
-            name: name.to_owned(),
-            sql_type: sql_type.to_owned(),
-            cast_type: format!(r#""pg_catalog"."{cast_type}""#),
-            kind,
-            compares_exactly: true,
-            nullable: name != "id",
-            has_default: false,
-            generated: false,
-        }
+        let cast_type = format!(r#""pg_catalog"."{cast_type}""#);
+        Column { cast_type, nullable: name != "id", ..Column::new(name, sql_type, kind) }
     };
     let others = work.columns.iter().map(|of_work| column(&of_work.name, of_work.kind));
-    Table {
-        name: TableName::parse(&work.table()),
-        columns: std::iter::once(column("id", Type::Text)).chain(others).collect(),
-        unique_keys: vec![vec!["id".to_owned()]],
-        rules: Vec::new(),
-        references: Vec::new(),
-        takes_copy: true,
-        not_transactional: None,
-    }
+    let columns = std::iter::once(column("id", Type::Text)).chain(others).collect();
+    let unique_keys = vec![vec!["id".to_owned()]];
+    Table { unique_keys, takes_copy: true, ..Table::new(TableName::parse(&work.table()), columns) }
 }

@@ -126,8 +126,13 @@ fn carried(
             let fields: Flat = entry.fields.iter().filter(|(name, _)| !controls.contains(name)).collect();
             (!fields.is_empty()).then_some(Document::Fields(fields))
         }
-        // The setting says that the key holds the truth; after a delete there is nothing there to prefer.
-        DocumentSource::Json | DocumentSource::String | DocumentSource::Hash if op == Op::Delete => payload(),
+        // The setting says that the key holds the truth; after a delete there is nothing there to prefer, and what a patch
+        // changes is only in the entry.
+        DocumentSource::Json | DocumentSource::String | DocumentSource::Hash
+            if matches!(op, Op::Delete | Op::Patch) =>
+        {
+            payload()
+        }
         DocumentSource::Json | DocumentSource::String | DocumentSource::Hash => None,
     }
 }

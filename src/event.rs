@@ -80,13 +80,15 @@ pub enum Op {
     Upsert,
     /// A changed document: only a row that exists is changed.
     Update,
+    /// Changed members of a document: only they are written, and only to a row that exists.
+    Patch,
     /// The document is gone: so is the row.
     Delete,
 }
 
 impl Op {
     /// Every operation, in the order of the documentation.
-    pub const ALL: [Op; 4] = [Op::Insert, Op::Upsert, Op::Update, Op::Delete];
+    pub const ALL: [Op; 5] = [Op::Insert, Op::Upsert, Op::Update, Op::Patch, Op::Delete];
 
     /// The name in a stream entry and in the settings.
     pub fn name(self) -> &'static str {
@@ -94,6 +96,7 @@ impl Op {
             Op::Insert => "insert",
             Op::Upsert => "upsert",
             Op::Update => "update",
+            Op::Patch => "patch",
             Op::Delete => "delete",
         }
     }

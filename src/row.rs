@@ -201,6 +201,11 @@ impl Row {
         }
     }
 
+    /// The values of some columns, in the order of `places`.
+    pub fn some(&self, places: &[usize]) -> impl Iterator<Item = Value<'_>> {
+        places.iter().filter_map(|place| self.value(*place))
+    }
+
     /// All of its bytes: what [`Row::key`] gives for a row that is only a key.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -54,6 +54,12 @@ pub struct Table {
 }
 
 impl Table {
+    /// A table with nothing but columns: no keys, no rules, and not known to take `COPY`.
+    pub fn new(name: TableName, columns: Vec<Column>) -> Self {
+        let (unique_keys, rules, references) = Default::default();
+        Table { name, columns, unique_keys, rules, references, takes_copy: false, not_transactional: None }
+    }
+
     /// The column called `name`.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
@@ -84,6 +90,20 @@ pub struct Column {
 }
 
 impl Column {
+    /// A column that may be NULL, has no default, and keeps values apart.
+    pub fn new(name: impl Into<String>, sql_type: impl Into<String>, kind: ColumnKind) -> Self {
+        Column {
+            name: name.into(),
+            sql_type: sql_type.into(),
+            cast_type: String::new(),
+            kind,
+            compares_exactly: true,
+            nullable: true,
+            has_default: false,
+            generated: false,
+        }
+    }
+
     /// Whether two texts are two values here.
     pub fn keeps_texts_apart(&self) -> bool {
         matches!(self.kind, ColumnKind::Text { .. }) && self.compares_exactly
@@ -244,6 +264,34 @@ pub struct TablePlan {
     /// Whether the database takes the rows of a statement one after another, so that two of them may have one key. Else
     /// it refuses such a statement (PostgreSQL).
     pub rows_in_order: bool,
+    /// The columns whose values are added to what is there.
+    pub adds: Vec<usize>,
+    /// The column that keeps an older document from overwriting a newer row.
+    pub version: Option<usize>,
+    /// The column that says that a row is deleted: NULL, `false` or 0 in one that is not.
+    pub soft_delete: Option<usize>,
+    /// How the rows of one document are found, where it has many.
+    pub family: Option<Family>,
+}
+
+/// The rows that one document has in a table: one for each item of a list in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Family {
+    /// The columns of the key that all of them have in common. None where rows are only appended.
+    pub parent: Vec<usize>,
+    /// Where the document's own row is.
+    pub owner: Option<Owner>,
+}
+
+/// The row of a document to which others of the same document belong.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Owner {
+    /// Its table.
+    pub table: TableName,
+    /// Its key's columns, in the order of [`Family::parent`].
+    pub key: Vec<String>,
+    /// The column that says that it is deleted.
+    pub soft_delete: Option<Column>,
 }
 
 /// The names of the tables, for messages.
@@ -252,8 +300,26 @@ pub fn names_of(plans: &[TablePlan]) -> String {
 }
 
 impl TablePlan {
-    /// Whether keys that differ here are of different rows.
+    /// Rows of these columns, identified by those at `key`, each new one replacing the old.
+    pub fn new(table: impl Into<Arc<Table>>, columns: Vec<Column>, key: Vec<usize>) -> Self {
+        let (table, adds) = (table.into(), Vec::new());
+        let (upserts, rows_in_order) = (true, true);
+        let (version, soft_delete, family) = Default::default();
+        TablePlan { table, columns, key, upserts, rows_in_order, adds, version, soft_delete, family }
+    }
+
+    /// What identifies that which one event changes: a row, or the rows of a document.
+    pub fn identity(&self) -> &[usize] {
+        self.family.as_ref().map_or(&self.key, |family| &family.parent)
+    }
+
+    /// Whether the rows of a document have no key of their own, so that all of them go when it changes.
+    pub fn replaces_all(&self) -> bool {
+        self.family.as_ref().is_some_and(|family| family.parent.len() == self.key.len())
+    }
+
+    /// Whether identities that differ here are of different rows.
     pub fn keys_are_exact(&self) -> bool {
-        self.key.iter().all(|place| self.columns[*place].compares_exactly)
+        self.identity().iter().all(|place| self.columns[*place].compares_exactly)
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::context::VARIABLES;
+use super::context::{ITEM_VARIABLES, VARIABLES};
+use super::family::FamilyMapping;
 use super::key_pattern::KeyPattern;
 use super::members::Paths;
 use super::path::Path;
-use super::source::Source;
-use super::{MappedColumn, Mapping, TableMapping, convert};
+use super::source::{Names, Source};
+use super::{MappedColumn, Mapping, TableMapping, convert, rules};
 use crate::expression::Expression;
 use crate::row::Value;
 use crate::settings::{ColumnSettings, ColumnSource, OnNull, RdbmsKind, StreamSettings, TableSettings, WriteMode};
@@ -38,6 +39,11 @@ impl Mapping {
         let mut compiler = Compiler { stream, rdbms, key_pattern, paths: Paths::default(), problems };
         let pairs = stream.tables.iter().zip(tables);
         let mut tables: Vec<TableMapping> = pairs.map(|(settings, table)| compiler.table(settings, table)).collect();
+        for (settings, place) in stream.tables.iter().zip(0..tables.len()) {
+            if let Err(problem) = rules::find_owner(&mut tables, place) {
+                compiler.problems.push(format!("{}.for_each: {problem}", settings.setting));
+            }
+        }
         parents_first(&mut tables);
         let Compiler { key_pattern, paths, problems, .. } = compiler;
         if !problems.is_empty() {
@@ -73,26 +79,53 @@ impl Compiler<'_> {
         if let Some(reason) = &table.not_transactional {
             self.problems.push(format!("{setting}.table: {} {reason}: exactly once needs transactions", table.name));
         }
-        let mut columns = Vec::new();
+        let list = settings.for_each.as_deref().and_then(|text| match rules::list(text) {
+            Ok(path) => Some(Source::member(path, &mut self.paths)),
+            Err(problem) => {
+                self.problems.push(format!("{setting}.for_each: {problem}"));
+                None
+            }
+        });
+        let mut item_paths = settings.for_each.is_some().then(Paths::default);
+        let (mut columns, mut adds) = (Vec::new(), Vec::new());
         for column in &settings.columns {
-            match self.column(column, table) {
-                Ok(mapped) => columns.push(mapped),
+            match self.column(column, table, &mut item_paths) {
+                Ok(mapped) => {
+                    if matches!(column.source, ColumnSource::Add(_)) {
+                        adds.push(columns.len());
+                    }
+                    columns.push(mapped);
+                }
                 Err(problem) => self.problems.push(format!("{setting}.columns.{}: {problem}", column.column)),
             }
         }
         if settings.auto {
-            let named = |column: &Column| settings.columns.iter().any(|named| named.column == column.name);
-            let others = table.columns.iter().filter(|column| !named(column));
-            for column in others.filter(|column| !column.generated && !column.has_default) {
-                let source = Source::member(Path::member(&column.name), &mut self.paths);
+            for column in table.columns.iter().filter(|column| is_taken_by_auto(column, settings)) {
+                let path = Path::member(&column.name);
+                let source = match &mut item_paths {
+                    Some(paths) => Source::item_member(path, paths),
+                    None => Source::member(path, &mut self.paths),
+                };
                 columns.push(plain(column, source));
             }
         }
-        let place = |name: &String| columns.iter().position(|column| column.column.name == *name);
-        let key: Vec<usize> = settings.key.iter().filter_map(place).collect();
+        let key: Vec<usize> = settings.key.iter().filter_map(|name| place_of(&columns, name)).collect();
+        let version = settings.version.as_ref().and_then(|name| place_of(&columns, name));
+        if let Some(problem) = version.and_then(|version| rules::version(&mut columns[version]).err()) {
+            self.problems.push(format!("{setting}.version: {problem}"));
+        }
+        let soft_delete = settings.soft_delete.as_ref().and_then(|name| {
+            let found = table.column(name).ok_or_else(|| no_such_column(table));
+            let soft_delete = found.and_then(|column| rules::soft_delete(column, &mut columns, &key));
+            soft_delete.map_err(|problem| self.problems.push(format!("{setting}.soft_delete: {problem}"))).ok()
+        });
+        let family = list.map(|list| {
+            let parent = key.iter().copied().filter(|place| !columns[*place].source.is_of_item()).collect();
+            FamilyMapping { list, paths: item_paths.unwrap_or_default(), parent, owner: None }
+        });
         if settings.auto {
             let named = |name: &String| settings.columns.iter().any(|column| column.column == *name);
-            let missing = settings.key.iter().filter(|name| place(name).is_none() && !named(name));
+            let missing = settings.key.iter().filter(|name| place_of(&columns, name).is_none() && !named(name));
             self.problems.extend(missing.map(|name| {
                 format!(
                     "{setting}.key: names `{name}`, which `\"*\": auto` does not map (it is no column of {}, or has a \
@@ -104,7 +137,8 @@ impl Compiler<'_> {
         let inserts = self.stream.write_behind.insert || self.stream.write_behind.upsert;
         let without = if inserts { columns_without_source(settings, table) } else { Vec::new() };
         self.problems.extend(without.into_iter().map(|problem| format!("{setting}.columns: {problem}")));
-        if settings.mode == WriteMode::Upsert {
+        let has_index = family.as_ref().is_none_or(|family| !family.replaces_all(&key));
+        if settings.mode == WriteMode::Upsert && has_index {
             let problems = upsert_problems(&settings.key, table, self.rdbms);
             self.problems.extend(problems.map(|problem| format!("{setting}.key: {problem}")));
         }
@@ -116,26 +150,44 @@ impl Compiler<'_> {
             write_behind: self.stream.write_behind,
             on_missing: self.stream.on_missing,
             rows_in_order: self.rdbms != RdbmsKind::Postgres,
+            adds,
+            version,
+            soft_delete,
+            family,
         }
     }
 
-    fn column(&mut self, settings: &ColumnSettings, table: &Table) -> Result<MappedColumn, String> {
-        let Some(column) = table.column(&settings.column) else {
-            return Err(format!("table {} has no such column; it has {}", table.name, column_names(&table.columns)));
-        };
+    fn column(
+        &mut self,
+        settings: &ColumnSettings,
+        table: &Table,
+        item_paths: &mut Option<Paths>,
+    ) -> Result<MappedColumn, String> {
+        let column = table.column(&settings.column).ok_or_else(|| no_such_column(table))?;
         if column.generated {
             return Err(format!("the database computes column `{}` itself: nothing can be written to it", column.name));
         }
+        let has_items = item_paths.is_some();
+        let key_pattern = self.key_pattern.as_ref();
+        let mut names = Names { key_pattern, paths: &mut self.paths, item_paths: item_paths.as_mut() };
         let source = match &settings.source {
-            ColumnSource::From(from) => Source::parse(from, self.key_pattern.as_ref(), &mut self.paths)?,
+            ColumnSource::From(from) | ColumnSource::Add(from) => Source::parse(from, &mut names)?,
             ColumnSource::Constant(json) => Source::Constant(constant("value", json, column, &settings.format)?),
             ColumnSource::Expression(text) => {
-                Source::Expression(expression(text).map_err(|why| format!("`expr`: {why}"))?)
+                let compiled = if has_items { item_expression(text) } else { expression(text) };
+                Source::Expression(compiled.map_err(|why| format!("`expr`: {why}"))?)
             }
         };
         let ColumnSettings { required, on_null, format, .. } = *settings;
         let default = settings.default.as_ref().map(|json| constant("default", json, column, &format)).transpose()?;
-        Ok(MappedColumn { default, required, on_null, format, ..plain(column, source) })
+        let mapped = MappedColumn { default, required, on_null, format, ..plain(column, source) };
+        if !matches!(settings.source, ColumnSource::Add(_)) {
+            return Ok(mapped);
+        }
+        rules::see_it_adds(column)?;
+        let nothing = constant("add", "0", column, &format)?;
+        let on_null = if on_null == OnNull::Write { OnNull::Default } else { on_null };
+        Ok(MappedColumn { default: mapped.default.or(Some(nothing)), on_null, ..mapped })
     }
 }
 
@@ -143,8 +195,28 @@ fn expression(text: &str) -> Result<Expression, String> {
     Expression::compile(text, &VARIABLES).map_err(|problem| problem.to_string())
 }
 
+/// Of a table with a row for each item.
+fn item_expression(text: &str) -> Result<Expression, String> {
+    Expression::compile(text, &[&VARIABLES[..], &ITEM_VARIABLES].concat()).map_err(|problem| problem.to_string())
+}
+
+fn place_of(columns: &[MappedColumn], name: &str) -> Option<usize> {
+    columns.iter().position(|column| column.column.name == name)
+}
+
+/// Whether `"*": auto` takes a member for this column.
+fn is_taken_by_auto(column: &Column, settings: &TableSettings) -> bool {
+    let named = settings.columns.iter().any(|named| named.column == column.name);
+    let marks = settings.soft_delete.as_ref() == Some(&column.name);
+    !named && !marks && !column.generated && !column.has_default
+}
+
+fn no_such_column(table: &Table) -> String {
+    format!("table {} has no such column; it has {}", table.name, column_names(&table.columns))
+}
+
 /// A column with nothing but a source.
-fn plain(column: &Column, source: Source) -> MappedColumn {
+pub(super) fn plain(column: &Column, source: Source) -> MappedColumn {
     MappedColumn {
         column: column.clone(),
         source,
@@ -178,7 +250,8 @@ fn parents_first(tables: &mut Vec<TableMapping>) {
 /// Columns that every new row would lack.
 fn columns_without_source(settings: &TableSettings, table: &Table) -> Vec<String> {
     let named = |column: &Column| settings.columns.iter().any(|named| named.column == column.name);
-    let mapped = |column: &Column| settings.auto || named(column);
+    let marks = |column: &Column| settings.soft_delete.as_ref() == Some(&column.name);
+    let mapped = |column: &Column| settings.auto || named(column) || marks(column);
     let needed = |column: &&Column| !column.nullable && !column.has_default && !column.generated && !mapped(column);
     let said = |column: &Column| {
         let (column, table) = (&column.name, &table.name);

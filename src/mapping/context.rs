@@ -3,9 +3,12 @@
 use std::cell::OnceCell;
 use std::fmt;
 
+use serde_json::value::RawValue;
+
 use super::convert;
 use super::key_pattern::KeyPattern;
 use super::members::{Found, Paths};
+use super::path::Path;
 use super::source::Source;
 use super::table_mapping::MappedColumn;
 use crate::decode::{Decoded, shown};
@@ -19,6 +22,9 @@ use crate::value_format::ValueFormat;
 
 /// The variables of expressions.
 pub const VARIABLES: [&str; 6] = ["$id", "$key", "$op", "$parts", "$stream", "$timestamp"];
+
+/// Those that the columns of a row for each item have besides.
+pub const ITEM_VARIABLES: [&str; 2] = ["$index", "$item"];
 
 /// What an event is beside its document.
 #[derive(Clone, Copy)]
@@ -44,6 +50,34 @@ pub struct Context<'a> {
     key_parts: OnceCell<Vec<&'a str>>,
     /// The document for expressions, read when the first one needs it.
     input: OnceCell<Input>,
+    /// The item that the row is for.
+    item: Option<Item<'a>>,
+}
+
+/// An item of a list in the document.
+pub struct Item<'a> {
+    json: &'a str,
+    found: Found<'a>,
+    index: usize,
+    input: OnceCell<Input>,
+}
+
+impl<'a> Item<'a> {
+    /// The item of number `index`, in which `paths` lead to the values of columns.
+    pub fn find(json: &'a str, paths: &Paths, index: usize) -> Result<Self, Rejection> {
+        let not_json =
+            |error| Rejection::new(RejectionClass::BadJson, format!("item {index} is not valid JSON: {error}"));
+        Ok(Item { json, found: paths.find(json).map_err(not_json)?, index, input: OnceCell::new() })
+    }
+
+    fn input(&self) -> Result<&Input, Rejection> {
+        if let Some(input) = self.input.get() {
+            return Ok(input);
+        }
+        let bad = |fault: ExpressionFault| Rejection::new(RejectionClass::BadJson, fault.to_string());
+        let input = Input::read(self.json).map_err(bad)?;
+        Ok(self.input.get_or_init(|| input))
+    }
 }
 
 /// What the paths of the mapping lead to in one document.
@@ -79,7 +113,39 @@ impl<'a> Context<'a> {
     pub fn new(origin: Origin<'a>, document: &'a Document, members: Option<Members<'a>>) -> Self {
         let Origin { entry, event, stream_name, key_pattern } = origin;
         let (key_parts, input) = Default::default();
-        Context { entry, event, document, members, stream_name, key_pattern, key_parts, input }
+        Context { entry, event, document, members, stream_name, key_pattern, key_parts, input, item: None }
+    }
+
+    /// From now on columns take their values from this item too.
+    pub fn look_at(&mut self, item: Item<'a>) {
+        self.item = Some(item);
+    }
+
+    /// The items of a list; `None` if there is no list.
+    pub fn list(&self, source: &Source) -> Result<Option<Vec<&'a str>>, Rejection> {
+        let Source::Member(path, number) = source else { return Ok(None) };
+        let json = match &self.members {
+            Some(Members::Json(found) | Members::Flat(found)) => found[*number],
+            None => return Err(self.no_document(path)),
+        };
+        let Some(json) = json.filter(|json| json.trim() != "null") else { return Ok(None) };
+        let no_list = |_| {
+            let message = format!("the document's `{path}` is {}, not a list", convert::json_type(json));
+            Rejection::new(RejectionClass::WrongType, message)
+        };
+        let items: Vec<&RawValue> = serde_json::from_str(json).map_err(no_list)?;
+        Ok(Some(items.into_iter().map(RawValue::get).collect()))
+    }
+
+    /// The value of a column that is written only if the document has something for it; a default is nothing.
+    ///
+    /// # Errors
+    /// As [`Context::value`].
+    pub fn value_if_given<'v>(&'v self, mapped: &'v MappedColumn) -> Result<Option<Value<'v>>, Rejection> {
+        match self.given_to(mapped)? {
+            Some(given) => self.settled(Some(given), mapped).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The value of a column.
@@ -87,13 +153,22 @@ impl<'a> Context<'a> {
     /// # Errors
     /// A [`Rejection`] that names the column, its source and the fault.
     pub fn value<'v>(&'v self, mapped: &'v MappedColumn) -> Result<Value<'v>, Rejection> {
-        let MappedColumn { column, source, default, required, on_null, format } = mapped;
-        let name = &column.name;
-        let given = self.given(source, column, format).map_err(|rejection| Rejection {
-            column: Some(name.clone()),
-            message: format!("column `{name}` ({}): {}", column.sql_type, rejection.message),
+        self.settled(self.given_to(mapped)?, mapped)
+    }
+
+    fn given_to<'v>(&'v self, mapped: &'v MappedColumn) -> Result<Option<Value<'v>>, Rejection> {
+        let MappedColumn { column, source, format, .. } = mapped;
+        self.given(source, column, format).map_err(|rejection| Rejection {
+            column: Some(column.name.clone()),
+            message: format!("column `{}` ({}): {}", column.name, column.sql_type, rejection.message),
             ..rejection
-        })?;
+        })
+    }
+
+    /// What is written for what the source has given.
+    fn settled<'v>(&'v self, given: Option<Value<'v>>, mapped: &'v MappedColumn) -> Result<Value<'v>, Rejection> {
+        let MappedColumn { column, source, default, required, on_null, .. } = mapped;
+        let name = &column.name;
         let value = match (given, on_null) {
             (Some(Value::Null), OnNull::Reject) => {
                 let message = format!("column `{name}` takes no null, and {source} is null");
@@ -125,16 +200,18 @@ impl<'a> Context<'a> {
                 Some(Members::Flat(found)) => {
                     return found[*number].map(|text| convert::text(text, column, format)).transpose();
                 }
-                None => {
-                    return Err(Rejection::new(
-                        RejectionClass::MissingDocument,
-                        format!(
-                            "it comes from the document's `{path}`, and operation `{}` brings no document: map the \
-                             column from `$key`, or put the document into the entry",
-                            self.event.op
-                        ),
-                    ));
-                }
+                None => return Err(self.no_document(path)),
+            },
+            Source::ItemMember(_, number) => {
+                let json = self.item.as_ref().and_then(|item| item.found[*number]);
+                return json.map(|json| convert::json(json, column, format)).transpose();
+            }
+            Source::Item => {
+                return self.item.as_ref().map(|item| convert::json(item.json, column, format)).transpose();
+            }
+            Source::Index => match &self.item {
+                Some(item) => convert::json(&item.index.to_string(), column, format).map(Value::into_owned),
+                None => return Ok(None),
             },
             Source::EntryId => convert::text(&self.entry.id.to_string(), column, format).map(Value::into_owned),
             Source::Key => self.key().and_then(|key| convert::text(key, column, format)),
@@ -155,6 +232,16 @@ impl<'a> Context<'a> {
             },
         };
         value.map(Some)
+    }
+
+    #[cold]
+    fn no_document(&self, path: &Path) -> Rejection {
+        let message = format!(
+            "it comes from the document's `{path}`, and operation `{}` brings no document: map the column from `$key`, or \
+             put the document into the entry",
+            self.event.op
+        );
+        Rejection::new(RejectionClass::MissingDocument, message)
     }
 
     /// The JSON text that comes out of an expression, if anything does.
@@ -180,7 +267,11 @@ impl<'a> Context<'a> {
             Some(pattern) => Some(Input::of_fields(pattern.names().zip(self.all_key_parts()?.iter().copied()))),
             None => None,
         };
+        let item = self.item.as_ref().filter(|_| expression.uses("$item")).map(Item::input).transpose()?;
+        let index = self.item.as_ref().and_then(|item| i64::try_from(item.index).ok());
         let variables = [
+            ("$index", index.map_or(Variable::None, Variable::Integer)),
+            ("$item", item.map_or(Variable::None, Variable::Value)),
             ("$id", Variable::Text(&id)),
             ("$key", key.as_deref().map_or(Variable::None, Variable::Text)),
             ("$op", Variable::Text(self.event.op.name())),

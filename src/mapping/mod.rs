@@ -3,14 +3,19 @@
 //! A [`Mapping`] is compiled once from the settings and the database's catalogue; every fault of the settings is
 //! found then, every fault of an event when it is mapped, with the column's name, before any SQL runs.
 
+mod change;
 mod compile;
 mod context;
 mod convert;
+mod family;
 mod fold;
 mod interval;
 mod key_pattern;
+mod left;
 mod members;
+mod overlay;
 mod path;
+mod rules;
 mod source;
 mod table_mapping;
 mod timestamp;
@@ -24,9 +29,10 @@ use crate::row::RowWriter;
 use crate::settings::{OnMissing, WriteBehind};
 use crate::table::TablePlan;
 
+pub use change::{Change, ChangeKind, Extent, Places};
 use context::{Context, Members, Origin};
 pub(crate) use convert::{NumberSize, is_day, is_number};
-pub use fold::{Change, ChangeKind, Step, fold};
+pub use fold::{FamilyRows, Step, fold};
 pub use interval::Interval;
 use key_pattern::KeyPattern;
 use members::Paths;
@@ -128,12 +134,14 @@ impl Mapping {
             Seen::Not => return Ok(Mapped::Skip),
         };
         let members = Members::find(document, &self.paths)?;
-        let context = Context::new(origin, document, members);
+        let mut context = Context::new(origin, document, members);
         // What an event left there that was rejected half way.
         rows.discard();
-        let tables = self.tables.iter().enumerate();
-        let changes = tables.map(|(number, table)| table.map(number, op, &context, rows));
-        changes.collect::<Result<Changes, Rejection>>().map(Mapped::Changes)
+        let mut changes = Changes::new();
+        for (number, table) in self.tables.iter().enumerate() {
+            table.map(number, op, &mut context, rows, &mut changes)?;
+        }
+        Ok(Mapped::Changes(changes))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::context::ITEM_VARIABLES;
 use super::key_pattern::KeyPattern;
 use super::members::Paths;
 use super::path::Path;
@@ -9,7 +10,8 @@ use crate::expression::Expression;
 use crate::row::Value;
 
 /// The names that begin with `$`.
-const NAMES: &str = "$id, $key, $key.PART, $op, $stream, $timestamp, $field.NAME";
+const NAMES: &str = "$id, $key, $key.PART, $op, $stream, $timestamp, $field.NAME, and with `for_each` $item, $item.PATH, \
+                     $index";
 
 /// Where a column's value comes from.
 #[derive(Clone, Debug)]
@@ -34,12 +36,31 @@ pub enum Source {
     Constant(Value<'static>),
     /// Computed.
     Expression(Expression),
+    /// `$item`: the item that the row is for.
+    Item,
+    /// `$item.PATH`: a member of it, and the number of its path.
+    ItemMember(Path, usize),
+    /// `$index`: its number in the list, from 0.
+    Index,
+}
+
+/// What the sources of a table can name.
+pub struct Names<'a> {
+    /// The parts of the document's key.
+    pub key_pattern: Option<&'a KeyPattern>,
+    /// Where in the document values are found.
+    pub paths: &'a mut Paths,
+    /// Where in an item, in a table with a row for each.
+    pub item_paths: Option<&'a mut Paths>,
 }
 
 impl Source {
-    /// Reads what `from` says. Paths are added to `paths`.
-    pub fn parse(from: &str, key_pattern: Option<&KeyPattern>, paths: &mut Paths) -> Result<Source, String> {
+    /// Reads what `from` says. Its path is added to those of `names`.
+    pub fn parse(from: &str, names: &mut Names<'_>) -> Result<Source, String> {
         Ok(match from {
+            "$item" | "$index" if names.item_paths.is_none() => return Err(no_items(from)),
+            "$item" => Source::Item,
+            "$index" => Source::Index,
             "$id" => Source::EntryId,
             "$key" => Source::Key,
             "$op" => Source::Op,
@@ -47,11 +68,42 @@ impl Source {
             "$timestamp" => Source::Timestamp,
             name if name.starts_with('$') => match name.split_once('.') {
                 Some(("$field", field)) if !field.is_empty() => Source::Field(field.to_owned()),
-                Some(("$key", part)) => key_part(part, key_pattern)?,
+                Some(("$key", part)) => key_part(part, names.key_pattern)?,
+                Some(("$item", path)) => {
+                    let Some(paths) = &mut names.item_paths else { return Err(no_items(from)) };
+                    Source::item_member(Path::parse(path)?, paths)
+                }
                 _ => return Err(format!("`{name}` is not one of {NAMES}")),
             },
-            path => Source::member(Path::parse(path)?, paths),
+            path => Source::member(Path::parse(path)?, names.paths),
         })
+    }
+
+    /// Whether its value differs between the items of one document.
+    pub fn is_of_item(&self) -> bool {
+        match self {
+            Source::Item | Source::ItemMember(..) | Source::Index => true,
+            Source::Expression(expression) => ITEM_VARIABLES.iter().any(|name| expression.uses(name)),
+            _ => false,
+        }
+    }
+
+    /// Whether both give the same for every document.
+    pub fn is_same(&self, other: &Source) -> bool {
+        match (self, other) {
+            (Source::Member(_, one), Source::Member(_, other)) => one == other,
+            (Source::KeyPart(_, one), Source::KeyPart(_, other)) => one == other,
+            (Source::Field(one), Source::Field(other)) => one == other,
+            (Source::Constant(one), Source::Constant(other)) => one == other,
+            (Source::Expression(one), Source::Expression(other)) => one.text() == other.text(),
+            (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
+        }
+    }
+
+    /// The member of an item that `path` leads to.
+    pub fn item_member(path: Path, paths: &mut Paths) -> Source {
+        let number = paths.add(&path);
+        Source::ItemMember(path, number)
     }
 
     /// The member that `path` leads to.
@@ -59,6 +111,10 @@ impl Source {
         let number = paths.add(&path);
         Source::Member(path, number)
     }
+}
+
+fn no_items(from: &str) -> String {
+    format!("`{from}` needs the table's `for_each`, such as items[*]")
 }
 
 fn key_part(part: &str, pattern: Option<&KeyPattern>) -> Result<Source, String> {
@@ -83,6 +139,9 @@ impl fmt::Display for Source {
             Source::Stream => f.write_str("`$stream`"),
             Source::Timestamp => f.write_str("`$timestamp`"),
             Source::Field(name) => write!(f, "`$field.{name}`"),
+            Source::Item => f.write_str("`$item`"),
+            Source::ItemMember(path, _) => write!(f, "`$item.{path}`"),
+            Source::Index => f.write_str("`$index`"),
             Source::Constant(_) => f.write_str("the constant"),
             Source::Expression(_) => f.write_str("the expression"),
         }

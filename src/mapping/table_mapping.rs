@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::context::Context;
+use super::family::{FamilyChange, FamilyMapping};
 use super::source::Source;
-use super::{Change, ChangeKind, convert};
+use super::{Change, ChangeKind, Changes, Extent, Places, convert};
 use crate::event::{Op, Rejection, RejectionClass};
-use crate::row::{RowWriter, Value};
+use crate::row::{Row, RowWriter, Value};
 use crate::settings::{OnMissing, OnNull, WriteBehind, WriteMode};
 use crate::table::{Column, Table, TablePlan};
 use crate::value_format::ValueFormat;
@@ -24,6 +25,12 @@ pub struct TableMapping {
     pub(super) write_behind: WriteBehind,
     pub(super) on_missing: OnMissing,
     pub(super) rows_in_order: bool,
+    /// The columns whose values are added.
+    pub(super) adds: Vec<usize>,
+    pub(super) version: Option<usize>,
+    pub(super) soft_delete: Option<SoftDelete>,
+    /// How one document becomes many rows.
+    pub(super) family: Option<FamilyMapping>,
 }
 
 /// One column and where its value comes from.
@@ -37,6 +44,19 @@ pub struct MappedColumn {
     pub(super) on_null: OnNull,
     /// How documents write its values.
     pub(super) format: ValueFormat,
+}
+
+/// How a delete marks a row.
+#[derive(Clone, Debug)]
+pub struct SoftDelete {
+    /// The place of the marked column, whose own source is the mark of a row that is not deleted.
+    pub(super) place: usize,
+    /// What a delete writes there.
+    pub(super) mark: MappedColumn,
+    /// The columns that a delete writes.
+    pub(super) deleted: Places,
+    /// All columns but the marked one: those that an update writes.
+    pub(super) updated: Places,
 }
 
 /// The kinds of statement that a mapping can come to.
@@ -53,23 +73,41 @@ pub struct TableChanges {
 impl TableMapping {
     /// What the pipeline may come to do to the table.
     pub fn changes(&self) -> TableChanges {
-        let inserts = self.write_behind.insert || self.write_behind.upsert;
+        let WriteBehind { insert, upsert, update, patch, delete } = self.write_behind;
+        let (inserts, updates) = (insert || upsert, update || patch);
         let keyed = !self.key.is_empty();
-        let update = self.write_behind.update && keyed || inserts && self.mode == WriteMode::Upsert;
-        let delete = keyed && (self.write_behind.delete || self.on_missing == OnMissing::Delete);
-        TableChanges { insert: inserts, update, delete }
+        let deletes = keyed && (delete || self.on_missing == OnMissing::Delete);
+        let upserts = inserts && self.mode == WriteMode::Upsert;
+        match &self.family {
+            // What is there is replaced as a whole, or by the key.
+            Some(family) => {
+                let replaces = upserts || updates && keyed;
+                TableChanges {
+                    insert: inserts || replaces,
+                    update: replaces && !family.replaces_all(&self.key),
+                    delete: deletes || replaces,
+                }
+            }
+            None => {
+                let soft = self.soft_delete.is_some();
+                let update = updates && keyed || upserts || deletes && soft;
+                TableChanges { insert: inserts, update, delete: deletes && !soft }
+            }
+        }
     }
 
     /// What the writers need to know of the table.
     pub fn plan(&self) -> TablePlan {
-        let columns = self.columns.iter().map(|column| column.column.clone()).collect();
-        let upserts = self.mode == WriteMode::Upsert;
         TablePlan {
             table: self.table.clone(),
-            columns,
+            columns: self.columns.iter().map(|column| column.column.clone()).collect(),
             key: self.key.clone(),
-            upserts,
+            upserts: self.mode == WriteMode::Upsert,
             rows_in_order: self.rows_in_order,
+            adds: self.adds.clone(),
+            version: self.version,
+            soft_delete: self.soft_delete.as_ref().map(|soft| soft.place),
+            family: self.family.as_ref().map(FamilyMapping::plan),
         }
     }
 
@@ -89,33 +127,131 @@ impl TableMapping {
         whole || (parts > 0 && parts == key_parts)
     }
 
-    /// Maps an event that does `op` to a change of this table, which has number `table` in the mapping.
+    /// Maps an event that does `op` to changes of this table, which has number `table` in the mapping: mostly to one.
     pub(super) fn map(
         &self,
         table: usize,
         op: Op,
+        context: &mut Context<'_>,
+        rows: &mut RowWriter,
+        changes: &mut Changes,
+    ) -> Result<(), Rejection> {
+        let kind = self.kind(op)?;
+        if let Some(family) = &self.family {
+            let change = |kind, row, extent| Change { table, kind, row, extent };
+            match family.map(self, (op, kind), context, rows)? {
+                FamilyChange::None => {}
+                FamilyChange::Append(rows) => {
+                    changes.extend(rows.into_iter().map(|row| change(kind, row, Extent::Whole)))
+                }
+                FamilyChange::Replace { parent, rows } => {
+                    changes.push(change(kind, parent, Extent::Family(rows.into())))
+                }
+                FamilyChange::Delete(parent) => changes.push(change(kind, parent, Extent::Whole)),
+            }
+            return Ok(());
+        }
+        let (kind, row, extent) = match (op, &self.soft_delete) {
+            (Op::Patch, _) => match self.patch(context, rows)? {
+                Some((row, places)) => (kind, row, Extent::Columns(places)),
+                None => return Ok(()),
+            },
+            (Op::Delete, Some(soft)) => {
+                let row = self.soft_deleted(soft, context, rows)?;
+                (ChangeKind::Update, row, Extent::Columns(soft.deleted.clone()))
+            }
+            (Op::Delete, None) => (kind, self.some(&self.key, kind, context, rows)?, Extent::Whole),
+            (Op::Update, Some(soft)) => {
+                let row = self.some(&soft.updated, kind, context, rows)?;
+                (kind, row, Extent::Columns(soft.updated.clone()))
+            }
+            _ => (kind, self.whole(kind, context, rows)?, Extent::Whole),
+        };
+        changes.push(Change { table, kind, row, extent });
+        Ok(())
+    }
+
+    /// A row of all columns.
+    pub(super) fn whole(
+        &self,
+        kind: ChangeKind,
         context: &Context<'_>,
         rows: &mut RowWriter,
-    ) -> Result<Change, Rejection> {
-        let kind = self.kind(op)?;
-        let only_key = kind == ChangeKind::Delete;
-        for nth in 0..if only_key { self.key.len() } else { self.columns.len() } {
-            let place = if only_key { self.key[nth] } else { nth };
-            let column = &self.columns[place];
-            let value = context.value(column)?;
-            if kind == ChangeKind::Append || !self.key.contains(&place) {
+    ) -> Result<Row, Rejection> {
+        for place in 0..self.columns.len() {
+            self.push(place, kind, context, rows)?;
+        }
+        Ok(rows.finish())
+    }
+
+    /// A row of the columns at these places.
+    pub(super) fn some(
+        &self,
+        places: &[usize],
+        kind: ChangeKind,
+        context: &Context<'_>,
+        rows: &mut RowWriter,
+    ) -> Result<Row, Rejection> {
+        places.iter().try_for_each(|place| self.push(*place, kind, context, rows))?;
+        Ok(rows.finish())
+    }
+
+    fn push(
+        &self,
+        place: usize,
+        kind: ChangeKind,
+        context: &Context<'_>,
+        rows: &mut RowWriter,
+    ) -> Result<(), Rejection> {
+        let column = &self.columns[place];
+        let value = context.value(column)?;
+        if kind == ChangeKind::Append || !self.key.contains(&place) {
+            rows.push(&value);
+            return Ok(());
+        }
+        // NULL equals nothing: such a row would never be found again, and two of them would fold into one.
+        if value == Value::Null {
+            let MappedColumn { column, source, .. } = column;
+            let message = format!("column `{}` identifies the row, and {source} gives no value", column.name);
+            return Err(Rejection::of_column(RejectionClass::MissingValue, &column.name, message));
+        }
+        rows.push(&convert::canonical(value, &column.column));
+        Ok(())
+    }
+
+    /// A row of the columns for which the document has something; `None` if there is none beside the key.
+    fn patch(&self, context: &Context<'_>, rows: &mut RowWriter) -> Result<Option<(Row, Places)>, Rejection> {
+        let mark = self.soft_delete.as_ref().map(|soft| soft.place);
+        let mut places = Vec::with_capacity(self.columns.len());
+        for (place, column) in self.columns.iter().enumerate() {
+            if self.key.contains(&place) || Some(place) == self.version {
+                self.push(place, ChangeKind::Update, context, rows)?;
+            } else if Some(place) == mark {
+                continue;
+            } else if let Some(value) = context.value_if_given(column)? {
                 rows.push(&value);
+            } else {
                 continue;
             }
-            // NULL equals nothing: such a row would never be found again, and two of them would fold into one.
-            if value == Value::Null {
-                let MappedColumn { column, source, .. } = column;
-                let message = format!("column `{}` identifies the row, and {source} gives no value", column.name);
-                return Err(Rejection::of_column(RejectionClass::MissingValue, &column.name, message));
-            }
-            rows.push(&convert::canonical(value, &column.column));
+            places.push(place);
         }
-        Ok(Change { table, kind, row: rows.finish() })
+        let always = self.key.len() + usize::from(self.version.is_some());
+        if places.len() == always {
+            rows.discard();
+            return Ok(None);
+        }
+        Ok(Some((rows.finish(), places.into())))
+    }
+
+    fn soft_deleted(&self, soft: &SoftDelete, context: &Context<'_>, rows: &mut RowWriter) -> Result<Row, Rejection> {
+        for place in soft.deleted.iter() {
+            if *place == soft.place {
+                rows.push(&context.value(&soft.mark)?);
+            } else {
+                self.push(*place, ChangeKind::Update, context, rows)?;
+            }
+        }
+        Ok(rows.finish())
     }
 
     fn kind(&self, op: Op) -> Result<ChangeKind, Rejection> {
@@ -132,7 +268,7 @@ impl TableMapping {
         match (op, self.mode) {
             (Op::Insert | Op::Upsert, WriteMode::Append) => Ok(ChangeKind::Append),
             (Op::Insert | Op::Upsert, WriteMode::Upsert) => keyed(ChangeKind::Upsert),
-            (Op::Update, _) => keyed(ChangeKind::Update),
+            (Op::Update | Op::Patch, _) => keyed(ChangeKind::Update),
             (Op::Delete, _) => keyed(ChangeKind::Delete),
         }
     }

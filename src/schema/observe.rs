@@ -8,14 +8,20 @@ use serde::de::IgnoredAny;
 use super::Sample;
 use super::shape::{Seen, Shape};
 use crate::event::Document;
-use crate::mapping::{ChangeKind, Mapped, Mapping, is_number};
-use crate::row::{RowWriter, Value};
+use crate::mapping::{ChangeKind, Extent, Mapped, Mapping, is_number};
+use crate::row::{Row, RowWriter, Value};
 use crate::settings::{ColumnSettings, ColumnSource, OnNull, RdbmsKind, StreamSettings, TableSettings};
-use crate::table::{Column, ColumnKind, Table, TableName};
+use crate::table::{Column, ColumnKind, Table, TableName, TablePlan};
 use crate::value_format::{BytesEncoding, EpochUnit};
 
-/// What was seen of the columns of one table, by their names.
-pub type SeenColumns = BTreeMap<String, Seen>;
+/// What is known of the columns of one table.
+#[derive(Debug, Default)]
+pub struct SeenColumns {
+    /// What was seen of each, by name.
+    pub columns: BTreeMap<String, Seen>,
+    /// Whether rows of one document have one key, so that it is no key of a row.
+    pub key_is_shared: bool,
+}
 
 /// Looks at the samples. Answers for each table of the stream what there is to know of its columns: of those that the
 /// settings name, of the key's, and, where `columns: auto` meets no table, of the documents' own members.
@@ -36,7 +42,9 @@ pub fn observe(
     if open.contains(&true) {
         let mut whole = probe.clone();
         for table in &mut whole.tables {
-            table.columns.push(ColumnSettings { source: ColumnSource::Expression(".".into()), ..of_document() });
+            let whole = if table.for_each.is_some() { "$item" } else { "." };
+            let source = ColumnSource::Expression(whole.to_owned());
+            table.columns.push(ColumnSettings { source, ..ColumnSettings::from(DOCUMENT, "") });
         }
         let whole_names: Vec<BTreeSet<String>> =
             names.iter().map(|names| names.iter().cloned().chain([DOCUMENT.to_owned()]).collect()).collect();
@@ -48,38 +56,44 @@ pub fn observe(
             }
         });
     }
+    for (settings, names) in stream.tables.iter().zip(&mut names) {
+        names.retain(|name| settings.soft_delete.as_ref() != Some(name));
+    }
     let mapping = compile(&probe, &names, rdbms)?;
-    let mut seen: Vec<SeenColumns> =
-        names.iter().map(|names| names.iter().map(|name| (name.clone(), Seen::default())).collect()).collect();
+    let of_table = |(names, plan): (&BTreeSet<String>, TablePlan)| SeenColumns {
+        columns: names.iter().map(|name| (name.clone(), Seen::default())).collect(),
+        key_is_shared: plan.family.is_some_and(|family| family.parent.len() == plan.key.len()),
+    };
+    let mut seen: Vec<SeenColumns> = names.iter().zip(mapping.plans()).map(of_table).collect();
     look(&mapping, samples, |table, column, json, document| {
         let source =
             stream.tables[table].columns.iter().find(|named| named.column == column).map(|named| &named.source);
         let flat = matches!(document, Document::Fields(_)) && stream.reshape.is_none();
         let is_plain = match source {
-            Some(ColumnSource::From(from)) if from.starts_with('$') => true,
-            Some(ColumnSource::From(_)) | None => flat,
+            Some(ColumnSource::From(from) | ColumnSource::Add(from)) if from.starts_with('$') => {
+                !from.starts_with("$item")
+            }
+            Some(ColumnSource::From(_) | ColumnSource::Add(_)) | None => flat,
             Some(ColumnSource::Constant(_) | ColumnSource::Expression(_)) => false,
         };
         let text = || serde_json::from_str::<String>(json).ok().filter(|_| is_plain);
         let value = text().map_or_else(|| Seen::json(json), |text| Seen::plain(&text));
-        let all = seen[table].entry(column.to_owned()).or_default();
+        let all = seen[table].columns.entry(column.to_owned()).or_default();
         *all = all.and(value);
     });
     for (settings, seen) in stream.tables.iter().zip(&mut seen) {
         for column in &settings.columns {
-            let all = seen.entry(column.column.clone()).or_default();
+            let all = seen.columns.entry(column.column.clone()).or_default();
             *all = declared(column, *all);
         }
+        let marked = settings.soft_delete.iter().map(|name| (name.clone(), Seen::of(Shape::Time { instant: true })));
+        seen.columns.extend(marked);
     }
     Ok(seen)
 }
 
 /// No name of a column.
 const DOCUMENT: &str = "\u{0}";
-
-fn of_document() -> ColumnSettings {
-    ColumnSettings::from(DOCUMENT, "$id")
-}
 
 fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.chars().count()) && !name.contains(char::is_control)
@@ -96,34 +110,20 @@ fn relax(settings: &mut TableSettings) {
         column.required = false;
         column.on_null = OnNull::Write;
         column.default = None;
+        if let ColumnSource::Add(from) = &column.source {
+            column.source = ColumnSource::From(from.clone());
+        }
     }
+    (settings.version, settings.soft_delete) = (None, None);
 }
 
 /// Compiles the mapping to tables whose columns take everything.
 fn compile(stream: &StreamSettings, names: &[BTreeSet<String>], rdbms: RdbmsKind) -> Result<Mapping, Vec<String>> {
-    let tables = stream.tables.iter().zip(names).map(|(settings, names)| Table {
-        name: TableName::parse(&settings.table),
-        columns: names.iter().map(|name| takes_all(name)).collect(),
-        unique_keys: vec![settings.key.clone()],
-        rules: Vec::new(),
-        references: Vec::new(),
-        takes_copy: false,
-        not_transactional: None,
+    let tables = stream.tables.iter().zip(names).map(|(settings, names)| {
+        let columns = names.iter().map(|name| Column::new(name, "anything", ColumnKind::Json)).collect();
+        Table { unique_keys: vec![settings.key.clone()], ..Table::new(TableName::parse(&settings.table), columns) }
     });
     Mapping::compile(stream, &tables.collect::<Vec<_>>(), rdbms)
-}
-
-fn takes_all(name: &str) -> Column {
-    Column {
-        name: name.to_owned(),
-        sql_type: "anything".to_owned(),
-        cast_type: String::new(),
-        kind: ColumnKind::Json,
-        compares_exactly: false,
-        nullable: true,
-        has_default: false,
-        generated: false,
-    }
 }
 
 /// Tells of every value: the number of its table, its column, itself as JSON, and the document. What the mapping refuses or
@@ -135,10 +135,17 @@ fn look(mapping: &Mapping, samples: &[Sample], mut tell: impl FnMut(usize, &str,
         let Ok(Mapped::Changes(changes)) = mapping.map(entry, event, document, &mut rows) else { continue };
         for change in changes.iter().filter(|change| change.kind != ChangeKind::Delete) {
             let columns = &mapping.tables()[change.table].columns;
-            for (column, value) in columns.iter().zip(change.row.values()) {
-                if let Value::Text(json) = &value {
-                    tell(change.table, &column.column.name, json, document);
+            let mut tell_row = |row: &Row, places: &mut dyn Iterator<Item = usize>| {
+                for (place, value) in places.zip(row.values()) {
+                    if let Value::Text(json) = &value {
+                        tell(change.table, &columns[place].column.name, json, document);
+                    }
                 }
+            };
+            match &change.extent {
+                Extent::Whole => tell_row(&change.row, &mut (0..columns.len())),
+                Extent::Columns(places) => tell_row(&change.row, &mut places.iter().copied()),
+                Extent::Family(rows) => rows.iter().for_each(|row| tell_row(row, &mut (0..columns.len()))),
             }
         }
     }
@@ -147,7 +154,8 @@ fn look(mapping: &Mapping, samples: &[Sample], mut tell: impl FnMut(usize, &str,
 /// What the settings say of a column, beside what was seen.
 fn declared(column: &ColumnSettings, seen: Seen) -> Seen {
     let seen = match &column.source {
-        ColumnSource::From(from) => match from.as_str() {
+        ColumnSource::From(from) | ColumnSource::Add(from) => match from.as_str() {
+            "$index" => Seen::json("0"),
             "$timestamp" => return Seen::of(Shape::Time { instant: true }),
             "$id" | "$key" | "$op" | "$stream" => Seen { shape: Shape::Text, ..seen },
             part if part.starts_with("$key.") => Seen { shape: Shape::Text, ..seen },

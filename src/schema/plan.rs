@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::holds::holds;
 use super::observe::{SeenColumns, observe};
 use super::shape::{Seen, Shape};
-use super::types::{Place, choose};
+use super::types::{Place, choose, choose_for_sums};
 use super::{Change, NewColumn, NewTable, Sample, refused};
 use crate::event::{Rejection, RejectionClass};
 use crate::mapping::Mapping;
-use crate::settings::{ColumnSettings, RdbmsKind, StreamSettings, TableSettings, WriteMode};
+use crate::settings::{ColumnSettings, ColumnSource, RdbmsKind, StreamSettings, TableSettings, WriteMode};
 use crate::sink::catalogue::declared;
 use crate::table::{Column, ColumnKind, Table, TableName};
 
@@ -67,23 +67,29 @@ struct Planner<'a> {
 impl Planner<'_> {
     fn new_table(&self) -> NewTable {
         let key = &self.settings.key;
-        let others = self.seen.keys().filter(|name| !key.contains(name));
+        let others = self.seen.columns.keys().filter(|name| !key.contains(name));
         let columns: Vec<NewColumn> = key.iter().chain(others).map(|name| self.column(name)).collect();
         let has_id = columns.iter().any(|column| column.name.eq_ignore_ascii_case(COUNTED));
         NewTable {
             name: TableName::parse(&self.settings.table),
             setting: self.settings.setting.clone(),
             columns,
-            key: key.clone(),
-            counted: key.is_empty() && !has_id,
+            counted: self.row_key().is_empty() && !has_id,
+            key: self.row_key().to_vec(),
         }
+    }
+
+    /// The columns that tell one row from all others.
+    fn row_key(&self) -> &[String] {
+        if self.seen.key_is_shared { &[] } else { &self.settings.key }
     }
 
     /// What the mapping needs and the table lacks.
     fn additions(&self, live: &Table) -> Vec<Change> {
         let ignores_case = self.rdbms != RdbmsKind::Postgres;
         let same = |one: &str, two: &str| one == two || ignores_case && one.eq_ignore_ascii_case(two);
-        let missing = self.seen.keys().filter(|name| !live.columns.iter().any(|column| same(&column.name, name)));
+        let missing =
+            self.seen.columns.keys().filter(|name| !live.columns.iter().any(|column| same(&column.name, name)));
         let columns = missing.map(|name| {
             let column = self.column(name);
             // The rows that are there have no value yet.
@@ -92,11 +98,12 @@ impl Planner<'_> {
             let remark = remark.or(column.remark);
             Change::AddColumn(live.name.clone(), NewColumn { nullable: true, remark, ..column })
         });
-        let key = &self.settings.key;
+        let key = self.row_key();
         let is_unique =
             live.unique_keys.iter().any(|index| index.len() == key.len() && index.iter().all(|c| key.contains(c)));
-        let wants_index = self.settings.mode == WriteMode::Upsert && !is_unique && self.can_be_indexed(live);
-        let index = wants_index.then(|| Change::AddUniqueIndex(live.name.clone(), key.clone()));
+        let wants_index =
+            self.settings.mode == WriteMode::Upsert && !key.is_empty() && !is_unique && self.can_be_indexed(live);
+        let index = wants_index.then(|| Change::AddUniqueIndex(live.name.clone(), key.to_vec()));
         columns.chain(index).collect()
     }
 
@@ -132,12 +139,17 @@ impl Planner<'_> {
     fn column(&self, name: &str) -> NewColumn {
         let settings = self.settings_of(name);
         let in_key = self.settings.key.iter().any(|key| key == name);
-        let nullable = !in_key && !settings.is_some_and(|column| column.required);
+        let is_version = self.settings.version.as_deref() == Some(name);
+        let nullable = !in_key && !is_version && !settings.is_some_and(|column| column.required);
         let (sql_type, remark) = match settings.and_then(|column| column.sql_type.clone()) {
             Some(declared) => (declared, None),
             None => {
                 let place = if in_key { Place::Key { room: self.key_room() } } else { Place::Plain };
-                let chosen = choose(self.seen_of(name), place, self.rdbms);
+                let is_added = settings.is_some_and(|column| matches!(column.source, ColumnSource::Add(_)));
+                let chosen = match is_added {
+                    true => choose_for_sums(self.seen_of(name), self.rdbms),
+                    false => choose(self.seen_of(name), place, self.rdbms),
+                };
                 (chosen.sql_type, chosen.remark.map(str::to_owned))
             }
         };
@@ -173,7 +185,7 @@ impl Planner<'_> {
     }
 
     fn seen_of(&self, name: &str) -> Seen {
-        self.seen.get(name).copied().unwrap_or_default()
+        self.seen.columns.get(name).copied().unwrap_or_default()
     }
 }
 
@@ -199,15 +211,8 @@ fn planned(new: &NewTable, rdbms: RdbmsKind) -> Table {
     });
     let columns = new.columns.iter().map(|column| of_new(column, rdbms));
     let key = if new.counted { vec![COUNTED.to_owned()] } else { new.key.clone() };
-    Table {
-        name: new.name.clone(),
-        columns: counted.into_iter().chain(columns).collect(),
-        unique_keys: Some(key).filter(|key| !key.is_empty()).into_iter().collect(),
-        rules: Vec::new(),
-        references: Vec::new(),
-        takes_copy: false,
-        not_transactional: None,
-    }
+    let unique_keys = Some(key).filter(|key| !key.is_empty()).into_iter().collect();
+    Table { unique_keys, ..Table::new(new.name.clone(), counted.into_iter().chain(columns).collect()) }
 }
 
 /// A table as it will be with the changes.

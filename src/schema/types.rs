@@ -70,6 +70,17 @@ pub fn choose(seen: Seen, place: Place, rdbms: RdbmsKind) -> Chosen {
     Chosen::plain(name)
 }
 
+/// Chooses the type of a column to which whatever was seen is added.
+pub fn choose_for_sums(seen: Seen, rdbms: RdbmsKind) -> Chosen {
+    match seen.shape {
+        Shape::Number(digits) if digits.whole => Chosen::plain("bigint"),
+        Shape::Number(_) if rdbms == RdbmsKind::Sqlite => Chosen::plain("real")
+            .remarked("SQLite adds fractions as floats: add whole numbers of a smaller unit to be exact"),
+        Shape::Number(digits) => decimal(digits, rdbms),
+        _ => Chosen::plain("bigint").remarked("never seen: declare its `type` if it has fractions"),
+    }
+}
+
 fn text(seen: Seen, place: Place, rdbms: RdbmsKind) -> Chosen {
     const USUAL: u64 = 255;
     match (rdbms, place) {

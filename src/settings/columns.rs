@@ -71,7 +71,7 @@ fn column(section: &Section, name: &str) -> Option<ColumnSettings> {
             options(section, name, ColumnSource::From(String::new()));
             if section.all_sound() {
                 let count = if found.is_none() { "needs one of" } else { "can have only one of" };
-                section.refuse_itself(format!("{count} `from`, `value` and `expr`"));
+                section.refuse_itself(format!("{count} `from`, `value`, `expr` and `add`"));
                 section.mark_failed("from");
             }
             None
@@ -83,7 +83,8 @@ fn sources(section: &Section) -> Vec<ColumnSource> {
     let from = section.optional_text("from", 1..=1024).map(ColumnSource::From);
     let value = section.optional_json("value").map(ColumnSource::Constant);
     let expr = section.optional_lines("expr", EXPRESSION_MAX).map(ColumnSource::Expression);
-    from.into_iter().chain(value).chain(expr).collect()
+    let add = section.optional_text("add", 1..=1024).map(ColumnSource::Add);
+    from.into_iter().chain(value).chain(expr).chain(add).collect()
 }
 
 fn sql_type(section: &Section) -> Option<String> {

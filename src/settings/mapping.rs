@@ -17,6 +17,12 @@ pub struct TableSettings {
     pub auto: bool,
     /// The named columns, ordered by name.
     pub columns: Vec<ColumnSettings>,
+    /// A list in the document: each of its items is a row.
+    pub for_each: Option<String>,
+    /// The column that keeps an older document from overwriting a newer row.
+    pub version: Option<String>,
+    /// The column in which a delete marks the row, which stays.
+    pub soft_delete: Option<String>,
 }
 
 /// One entry of `columns`.
@@ -62,6 +68,8 @@ pub enum ColumnSource {
     Constant(String),
     /// `expr`: computed, in jq.
     Expression(String),
+    /// `add`: like `from`, but added to what the column holds.
+    Add(String),
 }
 
 /// What a `null` in the document means: `on_null`.

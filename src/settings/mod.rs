@@ -364,6 +364,8 @@ pub struct WriteBehind {
     pub upsert: bool,
     /// `update`
     pub update: bool,
+    /// `patch`
+    pub patch: bool,
     /// `delete`
     pub delete: bool,
 }
@@ -375,6 +377,7 @@ impl WriteBehind {
             Op::Insert => self.insert,
             Op::Upsert => self.upsert,
             Op::Update => self.update,
+            Op::Patch => self.patch,
             Op::Delete => self.delete,
         }
     }

@@ -133,6 +133,7 @@ fn write_behind(section: &Section) -> WriteBehind {
         insert: section.flag("insert"),
         upsert: section.flag("upsert"),
         update: section.flag("update"),
+        patch: section.flag("patch"),
         delete: section.flag("delete"),
     };
     section.finish();

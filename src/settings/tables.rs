@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::columns::{self, Columns};
 use super::section::{Section, nearest};
-use super::{TableSettings, WriteMode};
+use super::{ColumnSettings, ColumnSource, TableSettings, WriteMode};
 
 const MODE: [(&str, WriteMode); 2] = [("append", WriteMode::Append), ("upsert", WriteMode::Upsert)];
 
 /// The keys of a table, which may also stand at the stream.
-const KEYS: [&str; 4] = ["table", "mode", "key", "columns"];
+const KEYS: [&str; 7] = ["table", "mode", "key", "columns", "for_each", "version", "soft_delete"];
 
 /// What tables and columns have unless they say otherwise.
 pub(super) struct Defaults<'a> {
@@ -75,6 +75,9 @@ fn table(section: &Section, name: &str, column_defaults: &Section) -> TableSetti
         key: section.list("key"),
         auto,
         columns: named,
+        for_each: section.optional_text("for_each", 1..=1024),
+        version: section.optional_text("version", 1..=64),
+        soft_delete: section.optional_text("soft_delete", 1..=64),
     }
 }
 
@@ -97,6 +100,7 @@ fn check(table: &TableSettings, section: &Section, hint: &str) {
     if section.sound(&["mode", "key"]) && table.mode == WriteMode::Upsert && table.key.is_empty() {
         section.refuse("key", "must name the columns that identify a row, because mode is upsert");
     }
+    check_deleting_and_versions(table, section, columns_are_known);
     let mut seen = BTreeSet::new();
     for key in &table.key {
         if !seen.insert(key) {
@@ -106,6 +110,50 @@ fn check(table: &TableSettings, section: &Section, hint: &str) {
             && !table.columns.iter().any(|column| column.column == *key)
         {
             section.refuse("key", format!("names `{key}`, which is not one of the columns"));
+        }
+    }
+}
+
+/// Rules about `for_each`, `version` and `soft_delete`.
+fn check_deleting_and_versions(table: &TableSettings, section: &Section, columns_are_known: bool) {
+    let is_named = |name: &String| table.columns.iter().any(|column| column.column == *name);
+    let adds = |column: &&ColumnSettings| matches!(column.source, ColumnSource::Add(_));
+    if let Some(version) = &table.version {
+        if section.sound(&["mode"]) && table.mode != WriteMode::Upsert {
+            section.refuse("version", "needs mode upsert: in mode append every insert is a new row");
+        } else if columns_are_known && !is_named(version) {
+            section.refuse("version", format!("names `{version}`, which is not one of the columns"));
+        } else if table.key.contains(version) {
+            section.refuse("version", format!("names `{version}`, which is part of the key"));
+        }
+    }
+    if let Some(mark) = &table.soft_delete {
+        if section.sound(&["columns"]) && is_named(mark) {
+            section.refuse(
+                "soft_delete",
+                format!("names `{mark}`, which the pipeline sets itself: remove it from `columns`"),
+            );
+        } else if section.sound(&["key"]) && table.key.is_empty() {
+            section.refuse("soft_delete", "needs `key`: the columns that identify a row");
+        }
+    }
+    if let (true, Some(column)) = (section.sound(&["columns"]), table.columns.iter().find(adds)) {
+        if section.sound(&["key"]) && table.key.is_empty() {
+            section
+                .refuse("key", format!("must name the columns that identify a row, because `{}` adds", column.column));
+        } else if table.key.contains(&column.column) {
+            section.refuse("key", format!("names `{}`, which adds: a key stays as it is", column.column));
+        }
+    }
+    if table.for_each.is_some() {
+        let refuse = |what: &str| {
+            section.refuse("for_each", format!("cannot stand beside {what}: put that into a table of its own"))
+        };
+        match (&table.version, &table.soft_delete, table.columns.iter().find(adds)) {
+            (Some(_), ..) => refuse("`version`"),
+            (_, Some(_), _) => refuse("`soft_delete`"),
+            (.., Some(_)) => refuse("a column that adds"),
+            _ => {}
         }
     }
 }

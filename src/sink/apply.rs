@@ -292,7 +292,8 @@ impl Applier {
     async fn write<'a>(&mut self, events: impl Iterator<Item = &'a MappedEvent>) -> Result<(), SqlError> {
         let steps = fold(events.filter_map(|event| event.outcome.as_ref().ok()).flatten(), &self.plans);
         // Appended rows do not collapse: where there is nothing else, each row is an event.
-        let all_appended = self.plans.len() == 1 && steps.len() == 1 && steps[0].kind == ChangeKind::Append;
+        let row_is_event = matches!(&*self.plans, [plan] if plan.family.is_none());
+        let all_appended = row_is_event && steps.len() == 1 && steps[0].kind == ChangeKind::Append;
         for step in &steps {
             self.progress.working();
             let written = within(self.limit, self.session.write(step)).await;

@@ -4,6 +4,7 @@
 //! What is the same for all (the order of a transaction, bisecting, settling a lost answer) is in [`Applier`].
 
 mod apply;
+mod assign;
 pub mod bisect;
 pub mod catalogue;
 pub mod checkpoint;
@@ -17,6 +18,7 @@ mod sql;
 mod sqlite;
 mod sqlite_thread;
 mod target;
+mod values;
 
 use std::time::Duration;
 
@@ -36,8 +38,8 @@ pub mod encode {
     pub use super::mysql::bind as bind_mysql;
     pub use super::postgres::binary::Form;
     pub use super::postgres::copy::put_row as put_copy_row;
-    pub use super::sql::ValuesStatements;
     pub use super::sqlite::bind as bind_sqlite;
+    pub use super::values::ValuesStatements;
 }
 
 /// A transaction of ours may be idle for this much longer than a statement may take, before the server ends it.

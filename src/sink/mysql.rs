@@ -7,7 +7,7 @@ use sea_orm::DbBackend;
 use sea_orm::sqlx::mysql::{MySqlArguments, MySqlConnection};
 use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Executor, MySql};
 
-use super::sql::ValuesStatements;
+use super::values::ValuesStatements;
 use super::{Answer, ErrorClass, IDLE_MARGIN, Session, Sql, SqlError};
 use crate::event::RejectionClass;
 use crate::mapping::Step;

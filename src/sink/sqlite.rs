@@ -6,8 +6,8 @@ use rusqlite::{Connection, Error, OpenFlags, Statement, types::Null};
 use sea_orm::DbBackend;
 
 use super::classify::sqlite_code;
-use super::sql::ValuesStatements;
 use super::sqlite_thread::SqliteThread;
+use super::values::ValuesStatements;
 use super::{Answer, Session, Sql, SqlError};
 use crate::mapping::Step;
 use crate::row::{Row, Value, day_and_time};

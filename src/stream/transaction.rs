@@ -235,7 +235,7 @@ mod tests {
             transformers: 1,
             max_in_flight_bytes: 1 << 20,
             idle_checkpoint: Duration::from_secs(1),
-            write_behind: WriteBehind { insert: true, upsert: true, update: true, delete: true },
+            write_behind: WriteBehind { insert: true, upsert: true, update: true, patch: true, delete: true },
             filter: None,
             reshape: None,
             key_pattern: None,

@@ -1,6 +1,7 @@
 //! PostgreSQL takes appended rows by `COPY`: the rows are those that `INSERT` would have made, tables that `COPY` treats
 //! in another way are not copied, and a refused row is found by the line that the server names.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use sea_orm::sqlx::postgres::PgConnectOptions;
 use write_behind::batch::{MappedBatch, MappedEvent};
 use write_behind::event::{Document, Entry, StreamId};
 use write_behind::lane::Span;
-use write_behind::mapping::{Change, ChangeKind, Step};
+use write_behind::mapping::{Change, ChangeKind, Extent, Step};
 use write_behind::row::{Row, Value};
 use write_behind::settings::{FieldNames, RdbmsKind, RdbmsSettings, Secret};
 use write_behind::sink::checkpoint::{self, Totals};
@@ -64,12 +65,12 @@ async fn target_with(database: &TestDatabase, statement_timeout: Duration) -> Ta
 async fn plan(target: &Target, table: &str) -> TablePlan {
     let table = catalogue::read(target.db(), &TableName::parse(table)).await.unwrap().unwrap();
     let columns = table.columns.iter().filter(|column| !column.generated && !column.has_default).cloned().collect();
-    TablePlan { table: table.into(), columns, key: vec![0], upserts: true, rows_in_order: false }
+    TablePlan { rows_in_order: false, ..TablePlan::new(table, columns, vec![0]) }
 }
 
 async fn append(target: &Target, plan: &TablePlan, rows: &[Row]) {
     let mut session = target.open_session(std::slice::from_ref(plan)).await.unwrap();
-    session.write(&Step { table: 0, kind: ChangeKind::Append, rows: rows.iter().collect() }).await.unwrap();
+    session.write(&Step::new(0, ChangeKind::Append, rows.iter().map(Cow::Borrowed).collect())).await.unwrap();
 }
 
 /// A lane that applies appended rows to table `t`.
@@ -107,7 +108,11 @@ impl Lane {
         let events = rows.into_iter().map(|row| {
             let entry = Entry { id: StreamId { ms: self.next, seq: 0 }, fields: Default::default() };
             self.next += 1;
-            MappedEvent { entry, document: Document::None, outcome: Ok([Change { table: 0, kind, row }].into()) }
+            MappedEvent {
+                entry,
+                document: Document::None,
+                outcome: Ok([Change { table: 0, kind, row, extent: Extent::Whole }].into()),
+            }
         });
         let events = events.collect::<Vec<_>>();
         let span = Span { after, upto: StreamId { ms: self.next - 1, seq: 0 } };

@@ -252,31 +252,7 @@ impl Schedule {
 
 /// A table of keys, numbers of events, and what the database thinks of them.
 fn plan() -> TablePlan {
-    let column = |name: &str| Column {
-        name: name.to_owned(),
-        sql_type: String::new(),
-        cast_type: String::new(),
-        kind: ColumnKind::Other,
-        compares_exactly: true,
-        nullable: false,
-        has_default: false,
-        generated: false,
-    };
-    let name = TableName::parse("item");
-    let table = Table {
-        name,
-        columns: Vec::new(),
-        unique_keys: Vec::new(),
-        rules: Vec::new(),
-        references: Vec::new(),
-        takes_copy: false,
-        not_transactional: None,
-    };
-    TablePlan {
-        table: Arc::new(table),
-        columns: ["key", "n", "sound"].map(column).into(),
-        key: vec![0],
-        upserts: true,
-        rows_in_order: true,
-    }
+    let column = |name: &str| Column { nullable: false, ..Column::new(name, "", ColumnKind::Other) };
+    let table = Table::new(TableName::parse("item"), Vec::new());
+    TablePlan::new(table, ["key", "n", "sound"].map(column).into(), vec![0])
 }

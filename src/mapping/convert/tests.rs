@@ -11,16 +11,7 @@ use RejectionClass::{BadJson, OutOfRange, TooLong, WrongType};
 const FORMAT: ValueFormat = ValueFormat { zone: Zone::Utc, epoch: EpochUnit::Auto, encoding: BytesEncoding::Text };
 
 fn column(kind: ColumnKind) -> Column {
-    Column {
-        name: "c".into(),
-        sql_type: "type".into(),
-        cast_type: String::new(),
-        kind,
-        compares_exactly: true,
-        nullable: true,
-        has_default: false,
-        generated: false,
-    }
+    Column::new("c", "type", kind)
 }
 
 fn int() -> ColumnKind {

@@ -32,8 +32,8 @@ fn entities(settings: &Settings) -> Vec<&str> {
 fn columns(settings: &Settings, entity: &str) -> String {
     let columns = &settings.stream(entity).expect("is there").tables[0].columns;
     let from = |column: &ColumnSettings| match &column.source {
-        ColumnSource::From(from) => from.clone(),
-        ColumnSource::Constant(json) | ColumnSource::Expression(json) => json.clone(),
+        ColumnSource::From(text) | ColumnSource::Add(text) => text.clone(),
+        ColumnSource::Constant(text) | ColumnSource::Expression(text) => text.clone(),
     };
     columns.iter().map(|column| format!("{}={} ", column.column, from(column))).collect()
 }
@@ -91,7 +91,10 @@ fn the_file_of_the_original_demo_loads_unchanged() {
     assert_eq!((stream.tables[0].table.as_str(), stream.tables[0].mode), ("user_actions", WriteMode::Append));
     assert_eq!(columns(&settings, "user_action"), "action=action ts=timestamp user_id=user_id ");
     assert_eq!((stream.document, stream.on_missing), (DocumentSource::Auto, OnMissing::DeadLetter));
-    assert_eq!(stream.write_behind, WriteBehind { insert: true, upsert: true, update: true, delete: true });
+    assert_eq!(
+        stream.write_behind,
+        WriteBehind { insert: true, upsert: true, update: true, patch: true, delete: true }
+    );
     assert_eq!(stream.fields, {
         let name = str::to_owned;
         FieldNames {
@@ -428,11 +431,11 @@ fn what_is_wrong_with_tables_and_columns_is_said_with_its_place() {
         }),
         ("streams: {a: {tables: {t: {}}}}", "streams.a.tables.t.columns: must name at least one column"),
         ("streams: {a: {columns: {i: {form: x}}}}", {
-            "streams.a.columns.i: needs one of `from`, `value` and `expr`\n\
+            "streams.a.columns.i: needs one of `from`, `value`, `expr` and `add`\n\
              streams.a.columns.i.form: is not a setting: did you mean `streams.a.columns.i.from`? (from my.yaml)"
         }),
         ("streams: {a: {columns: {i: {from: x, value: 1}}}}", {
-            "streams.a.columns.i: can have only one of `from`, `value` and `expr`"
+            "streams.a.columns.i: can have only one of `from`, `value`, `expr` and `add`"
         }),
         ("streams: {a: {columns: {i: {from: x, default: 1.5}}}}", {
             "streams.a.columns.i.default: must be a text, a whole number, true or false; put other numbers in quotes, not \
@@ -440,6 +443,24 @@ fn what_is_wrong_with_tables_and_columns_is_said_with_its_place() {
         }),
         ("streams: {a: {columns: all}}", {
             "streams.a.columns: must be auto, or a section of columns, not `all` (from my.yaml)"
+        }),
+        ("streams: {a: {key: [i], version: v, columns: {i: $id, v: v}}}", {
+            "streams.a.version: needs mode upsert: in mode append every insert is a new row"
+        }),
+        ("streams: {a: {mode: upsert, key: [i], version: w, columns: {i: $id, v: v}}}", {
+            "streams.a.version: names `w`, which is not one of the columns"
+        }),
+        ("streams: {a: {key: [i], soft_delete: d, columns: {i: $id, d: d}}}", {
+            "streams.a.soft_delete: names `d`, which the pipeline sets itself: remove it from `columns`"
+        }),
+        ("streams: {a: {soft_delete: d, columns: {i: $id}}}", {
+            "streams.a.soft_delete: needs `key`: the columns that identify a row"
+        }),
+        ("streams: {a: {columns: {i: $id, n: {add: n}}}}", {
+            "streams.a.key: must name the columns that identify a row, because `n` adds"
+        }),
+        ("streams: {a: {key: [i], soft_delete: d, for_each: \"l[*]\", columns: {i: $id}}}", {
+            "streams.a.for_each: cannot stand beside `soft_delete`: put that into a table of its own"
         }),
         ("column_defaults: {on_null: ignore}", {
             "column_defaults.on_null: must be one of write, default, reject, not `ignore` (from my.yaml)"

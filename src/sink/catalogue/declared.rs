@@ -14,16 +14,8 @@ pub fn column(name: &str, sql_type: &str, rdbms: RdbmsKind) -> Column {
         RdbmsKind::MySql | RdbmsKind::MariaDb => mysql::declared(&declared, sql_type),
         RdbmsKind::Sqlite => column_kind(sql_type),
     };
-    Column {
-        name: name.to_owned(),
-        sql_type: sql_type.to_owned(),
-        cast_type: if declared.name == "jsonb" { r#""pg_catalog"."jsonb""#.to_owned() } else { String::new() },
-        compares_exactly: true,
-        kind,
-        nullable: true,
-        has_default: false,
-        generated: false,
-    }
+    let cast_type = if declared.name == "jsonb" { r#""pg_catalog"."jsonb""#.to_owned() } else { String::new() };
+    Column { cast_type, ..Column::new(name, sql_type, kind) }
 }
 
 /// A type, taken apart.

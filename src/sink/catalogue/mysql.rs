@@ -80,15 +80,7 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
             not_transactional = Some(format!("uses the engine {engine}, which has no transactions (use InnoDB)"));
         }
     }
-    Ok(Some(Table {
-        name: name.clone(),
-        columns,
-        unique_keys,
-        rules,
-        references,
-        takes_copy: false,
-        not_transactional,
-    }))
+    Ok(Some(Table { unique_keys, rules, references, not_transactional, ..Table::new(name.clone(), columns) }))
 }
 
 /// MariaDB's JSON is LONGTEXT with a check, which is among `checks`.

@@ -132,16 +132,8 @@ fn element(array: &str, schema: &str, name: &str, kind_of: impl Fn(&str, &str) -
         ColumnKind::Timestamp { fraction_digits, .. } => ColumnKind::timestamp(fraction_digits, 1..=9999),
         kind => kind,
     };
-    Column {
-        name: String::new(),
-        sql_type: array.trim_end_matches("[]").to_owned(),
-        cast_type: cast_type(schema, name),
-        compares_exactly: false,
-        kind,
-        nullable: true,
-        has_default: false,
-        generated: false,
-    }
+    let cast_type = cast_type(schema, name);
+    Column { cast_type, compares_exactly: false, ..Column::new("", array.trim_end_matches("[]"), kind) }
 }
 
 /// What a type's name does not tell.

@@ -63,15 +63,7 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
             column.has_default = true;
         }
     }
-    Ok(Some(Table {
-        name: name.clone(),
-        columns,
-        unique_keys,
-        rules,
-        references,
-        takes_copy: false,
-        not_transactional: None,
-    }))
+    Ok(Some(Table { unique_keys, rules, references, ..Table::new(name.clone(), columns) }))
 }
 
 fn column(row: &QueryResult, is_strict: bool) -> Result<Column, SqlError> {
@@ -84,13 +76,9 @@ fn column(row: &QueryResult, is_strict: bool) -> Result<Column, SqlError> {
     let keeps_all = sql_type.is_empty() || is_strict && sql_type.eq_ignore_ascii_case("any");
     let kind = if keeps_all { ColumnKind::Other } else { column_kind(&sql_type) };
     Ok(Column {
-        name: row.try_get("", "name")?,
-        kind,
-        sql_type,
-        cast_type: String::new(),
-        compares_exactly: true,
         nullable: not_null == 0,
         has_default: has_default != 0,
         generated: GENERATED.contains(&hidden),
+        ..Column::new(row.try_get::<String>("", "name")?, sql_type, kind)
     })
 }

@@ -1,5 +1,7 @@
 //! One statement a step, whatever its number of rows, with one array a column.
 
+use std::collections::HashMap;
+
 use sea_orm::DbBackend;
 use sea_orm::sqlx::encode::{Encode, IsNull};
 use sea_orm::sqlx::error::BoxDynError;
@@ -7,101 +9,200 @@ use sea_orm::sqlx::postgres::types::Oid;
 use sea_orm::sqlx::postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo};
 use sea_orm::sqlx::{Arguments, Postgres, Type};
 
-use super::super::sql::{on_conflict_postgres, places_besides, quote, quote_table};
+use super::super::assign::Existing;
+use super::super::sql::{quote, quote_table};
+use super::super::values::owner_exists;
 use super::super::{Sql, SqlError};
 use super::binary::Form;
-use crate::mapping::{ChangeKind, Step};
-use crate::table::{Column, ColumnKind, TablePlan};
+use crate::mapping::{ChangeKind, Places, Step};
+use crate::row::Value;
+use crate::table::{Column, ColumnKind, Family, TablePlan};
 
 /// The texts for one table. Each takes one array for each of its columns.
 pub struct Statements {
-    insert: Sql,
-    upsert: Sql,
-    update: Sql,
-    delete: Sql,
-    /// For each place in a row of [`ChangeKind::Append`], [`ChangeKind::Upsert`] and [`ChangeKind::Update`].
-    columns: Vec<(String, Element)>,
-    /// For each place in a row of [`ChangeKind::Delete`].
-    key_columns: Vec<(String, Element)>,
+    plan: TablePlan,
+    insert: Statement,
+    upsert: Statement,
+    update: Statement,
+    delete: Statement,
+    /// Of rows with some columns.
+    updates: HashMap<Places, Statement>,
+    family: Option<FamilyStatements>,
 }
+
+/// Those of a table in which a document has many rows.
+struct FamilyStatements {
+    /// Rows whose owner is there.
+    insert_owned: Statement,
+    /// Rows that are not among those of a step: the arrays of the documents, then those of the keys.
+    delete_others: Statement,
+}
+
+/// A statement, and the columns of its arrays.
+#[derive(Clone)]
+struct Statement {
+    sql: Sql,
+    columns: Vec<(String, Element)>,
+}
+
+/// Sets of columns of which the statements are kept.
+const UPDATES_MAX: usize = 100;
 
 impl Statements {
     /// Builds the texts for a table.
     pub fn new(plan: &TablePlan) -> Self {
-        let name = |column: &Column| quote(DbBackend::Postgres, &column.name);
-        let table = quote_table(DbBackend::Postgres, &plan.table.name);
+        let existing = Existing::new(BACKEND, plan);
+        let table = quote_table(BACKEND, &plan.table.name);
         let all: Vec<usize> = (0..plan.columns.len()).collect();
-        let names = plan.columns.iter().map(name).collect::<Vec<_>>().join(", ");
-        let values = all.iter().map(|place| cast(*place, &plan.columns[*place])).collect::<Vec<_>>().join(", ");
-        let insert = format!("INSERT INTO {table} ({names}) SELECT {values} FROM {}", unnest(plan, &all));
-        // `source` gives the place of a key column in the arrays of the statement.
-        let matches = |source: &dyn Fn(usize, usize) -> usize| {
-            let equals = plan.key.iter().enumerate().map(|(nth, place)| {
-                let column = &plan.columns[*place];
-                format!("t.{} = {}", name(column), cast(source(nth, *place), column))
-            });
-            equals.collect::<Vec<_>>().join(" AND ")
-        };
-        let mut set: Vec<usize> = places_besides(plan).collect();
-        if set.is_empty() {
-            set.extend(&plan.key);
-        }
-        let set = set.iter().map(|place| {
-            let column = &plan.columns[*place];
-            format!("{} = {}", name(column), cast(*place, column))
-        });
-        let set = set.collect::<Vec<_>>().join(", ");
-        let update =
-            format!("UPDATE {table} AS t SET {set} FROM {} WHERE {}", unnest(plan, &all), matches(&|_, place| place));
-        let delete =
-            format!("DELETE FROM {table} AS t USING {} WHERE {}", unnest(plan, &plan.key), matches(&|nth, _| nth));
+        let names = plan.columns.iter().map(quoted).collect::<Vec<_>>().join(", ");
+        let values = all.iter().map(|place| cast("u", *place, &plan.columns[*place])).collect::<Vec<_>>().join(", ");
+        let insert = format!(
+            "INSERT INTO {table}{} ({names}) SELECT {values} FROM {}",
+            existing.alias(),
+            unnest("u", plan, &all, 1)
+        );
+        let delete = format!(
+            "DELETE FROM {table} AS t USING {} WHERE {}",
+            unnest("u", plan, plan.identity(), 1),
+            equal("t", plan, plan.identity(), "u")
+        );
+        let on_conflict = if plan.key.is_empty() { String::new() } else { existing.on_conflict() };
         Statements {
-            upsert: format!("{insert} {}", on_conflict_postgres(plan)).into(),
-            insert: insert.into(),
-            update: update.into(),
-            delete: delete.into(),
-            columns: all.iter().map(|place| element_of(&plan.columns[*place])).collect(),
-            key_columns: plan.key.iter().map(|place| element_of(&plan.columns[*place])).collect(),
+            upsert: Statement::new(format!("{insert} {on_conflict}"), plan, &all),
+            update: Statement::update(plan, &all),
+            delete: Statement::new(delete, plan, plan.identity()),
+            updates: HashMap::new(),
+            family: plan.family.as_ref().map(|family| FamilyStatements {
+                insert_owned: Statement::insert_owned(&insert, &on_conflict, plan, family),
+                delete_others: Statement::delete_others(plan, family),
+            }),
+            insert: Statement::new(insert, plan, &all),
+            plan: plan.clone(),
         }
     }
 
     /// The statement of a step, with its rows.
-    pub fn of(&self, step: &Step<'_>) -> Result<(Sql, PgArguments), SqlError> {
-        let (sql, columns) = match step.kind {
-            ChangeKind::Append => (&self.insert, &self.columns),
-            ChangeKind::Upsert => (&self.upsert, &self.columns),
-            ChangeKind::Update => (&self.update, &self.columns),
-            ChangeKind::Delete => (&self.delete, &self.key_columns),
-        };
-        let mut arrays: Vec<Array> = columns.iter().map(|(_, element)| Array::new(*element, step.rows.len())).collect();
-        for (number, row) in step.rows.iter().enumerate() {
-            for (((name, element), array), value) in columns.iter().zip(&mut arrays).zip(row.values()) {
-                let put = element.form.put(&value, &mut array.elements);
-                put.map_err(|why| SqlError::unfit(name, why, number))?;
+    pub fn of(&mut self, step: &Step<'_>) -> Result<(Sql, PgArguments), SqlError> {
+        let statement = match (step.kind, &self.family, &step.columns) {
+            (ChangeKind::Update, Some(family), _) => &family.insert_owned,
+            (ChangeKind::Update, None, Some(columns)) => {
+                if self.updates.len() >= UPDATES_MAX && !self.updates.contains_key(columns) {
+                    self.updates.clear();
+                }
+                self.updates.entry(columns.clone()).or_insert_with(|| Statement::update(&self.plan, columns))
             }
+            (ChangeKind::Update, None, None) => &self.update,
+            (ChangeKind::Upsert, ..) if self.plan.replaces_all() => &self.insert,
+            (ChangeKind::Upsert, ..) => &self.upsert,
+            (ChangeKind::Append, ..) => &self.insert,
+            (ChangeKind::Delete, ..) => &self.delete,
+        };
+        let mut arrays = Arrays::of(&statement.columns, step.rows.len());
+        for (number, row) in step.rows.iter().enumerate() {
+            arrays.put(0, number, row.values())?;
         }
-        let mut arguments = PgArguments::default();
-        arguments.reserve(arrays.len(), arrays.iter().map(|array| array.elements.len() + HEADER_BYTES).sum());
-        for array in arrays {
-            arguments.add(array).map_err(SqlError::unbindable)?;
+        Ok((statement.sql.clone(), arrays.bound()?))
+    }
+
+    /// The statement that deletes the rows that the documents of a step had and have no more.
+    pub fn others_of(&self, step: &Step<'_>) -> Result<Option<(Sql, PgArguments)>, SqlError> {
+        let Some(family) = self.family.as_ref().filter(|_| !step.families.is_empty()) else { return Ok(None) };
+        let statement = &family.delete_others;
+        let mut arrays = Arrays::of(&statement.columns, step.rows.len());
+        for (number, family) in step.families.iter().enumerate() {
+            arrays.put(0, number, family.parent.values())?;
         }
-        Ok((sql.clone(), arguments))
+        for (number, row) in step.rows.iter().enumerate() {
+            arrays.put(self.plan.identity().len(), number, row.some(&self.plan.key))?;
+        }
+        Ok(Some((statement.sql.clone(), arrays.bound()?)))
     }
 }
 
+impl Statement {
+    fn new(sql: String, plan: &TablePlan, places: &[usize]) -> Self {
+        let columns = places.iter().map(|place| element_of(&plan.columns[*place])).collect();
+        Statement { sql: sql.into(), columns }
+    }
+
+    fn update(plan: &TablePlan, places: &[usize]) -> Self {
+        let existing = Existing::new(BACKEND, plan);
+        let table = quote_table(BACKEND, &plan.table.name);
+        let nth = |place: usize| places.iter().position(|other| *other == place).unwrap_or_default();
+        let new = |place: usize| cast("u", nth(place), &plan.columns[place]);
+        let equals = plan.key.iter().map(|place| format!("t.{} = {}", quoted(&plan.columns[*place]), new(*place)));
+        let sql = format!(
+            "UPDATE {table} AS t SET {} FROM {} WHERE {}{}",
+            existing.set(places, new),
+            unnest("u", plan, places, 1),
+            equals.collect::<Vec<_>>().join(" AND "),
+            existing.guards(places, new)
+        );
+        Statement::new(sql, plan, places)
+    }
+
+    fn insert_owned(insert: &str, on_conflict: &str, plan: &TablePlan, family: &Family) -> Self {
+        let exists = family.owner.as_ref().map(|owner| {
+            let parents = owner.key.iter().zip(&family.parent);
+            let matches = parents.map(|(name, place)| {
+                format!("o.{} = {}", quote(BACKEND, name), cast("u", *place, &plan.columns[*place]))
+            });
+            format!(" WHERE {}", owner_exists(BACKEND, owner, &matches.collect::<Vec<_>>().join(" AND ")))
+        });
+        let on_conflict = if plan.replaces_all() { "" } else { on_conflict };
+        let all: Vec<usize> = (0..plan.columns.len()).collect();
+        Statement::new(format!("{insert}{} {on_conflict}", exists.unwrap_or_default()), plan, &all)
+    }
+
+    fn delete_others(plan: &TablePlan, family: &Family) -> Self {
+        let table = quote_table(BACKEND, &plan.table.name);
+        let parents = &family.parent;
+        let sql = format!(
+            "DELETE FROM {table} AS t USING {} WHERE {}",
+            unnest("u", plan, parents, 1),
+            equal("t", plan, parents, "u")
+        );
+        if plan.replaces_all() {
+            return Statement::new(sql, plan, parents);
+        }
+        let kept = format!(
+            "{sql} AND NOT EXISTS (SELECT 1 FROM {} WHERE {})",
+            unnest("k", plan, &plan.key, 1 + parents.len()),
+            equal("t", plan, &plan.key, "k")
+        );
+        Statement::new(kept, plan, &[parents.as_slice(), &plan.key].concat())
+    }
+}
+
+const BACKEND: DbBackend = DbBackend::Postgres;
+
+fn quoted(column: &Column) -> String {
+    quote(BACKEND, &column.name)
+}
+
 /// `unnest($1::int8[], $2::text[]) AS u(c0, c1)`
-fn unnest(plan: &TablePlan, places: &[usize]) -> String {
+fn unnest(name: &str, plan: &TablePlan, places: &[usize], first: usize) -> String {
     let arrays = places.iter().enumerate().map(|(nth, place)| {
         let (_, element) = element_of(&plan.columns[*place]);
-        format!("${}::{}[]", nth + 1, element.name)
+        format!("${}::{}[]", first + nth, element.name)
     });
     let arrays = arrays.collect::<Vec<_>>().join(", ");
     let names = (0..places.len()).map(|nth| format!("c{nth}")).collect::<Vec<_>>().join(", ");
-    format!("unnest({arrays}) AS u({names})")
+    format!("unnest({arrays}) AS {name}({names})")
 }
 
-fn cast(place: usize, column: &Column) -> String {
-    format!("u.c{place}::{}", column.cast_type)
+/// The nth column of arrays that are called `of`.
+fn cast(of: &str, nth: usize, column: &Column) -> String {
+    format!("{of}.c{nth}::{}", column.cast_type)
+}
+
+/// Whether the columns at `places` of the table `table` are those of arrays that have only them.
+fn equal(table: &str, plan: &TablePlan, places: &[usize], of: &str) -> String {
+    let equals = places.iter().enumerate().map(|(nth, place)| {
+        let column = &plan.columns[*place];
+        format!("{table}.{} = {}", quoted(column), cast(of, nth, column))
+    });
+    equals.collect::<Vec<_>>().join(" AND ")
 }
 
 /// The type in which a column's values travel; the server casts it to the column's own.
@@ -128,6 +229,45 @@ fn element_of(column: &Column) -> (String, Element) {
     (column.name.clone(), Element { form, name, oid: Oid(oid), array_oid: Oid(array_oid) })
 }
 
+/// The arrays of a statement.
+struct Arrays<'a> {
+    columns: &'a [(String, Element)],
+    arrays: Vec<Array>,
+}
+
+impl<'a> Arrays<'a> {
+    /// Empty ones, with room for so many rows.
+    fn of(columns: &'a [(String, Element)], rows: usize) -> Self {
+        Arrays { columns, arrays: columns.iter().map(|(_, element)| Array::new(*element, rows)).collect() }
+    }
+
+    /// Adds the values of row `number` to the arrays from `first` on.
+    fn put<'v>(
+        &mut self,
+        first: usize,
+        number: usize,
+        values: impl Iterator<Item = Value<'v>>,
+    ) -> Result<(), SqlError> {
+        for (((name, element), array), value) in self.columns[first..].iter().zip(&mut self.arrays[first..]).zip(values)
+        {
+            let put = element.form.put(&value, &mut array.elements);
+            put.map_err(|why| SqlError::unfit(name, why, number))?;
+            array.count += 1;
+        }
+        Ok(())
+    }
+
+    fn bound(self) -> Result<PgArguments, SqlError> {
+        let mut arguments = PgArguments::default();
+        let bytes = self.arrays.iter().map(|array| array.elements.len() + HEADER_BYTES).sum();
+        arguments.reserve(self.arrays.len(), bytes);
+        for array in self.arrays {
+            arguments.add(array).map_err(SqlError::unbindable)?;
+        }
+        Ok(arguments)
+    }
+}
+
 /// The values of one column, in the binary form of an array, which sqlx would make only out of a vector of them.
 struct Array {
     element: Element,
@@ -139,9 +279,9 @@ struct Array {
 const HEADER_BYTES: usize = 20;
 
 impl Array {
-    fn new(element: Element, count: usize) -> Self {
+    fn new(element: Element, rows: usize) -> Self {
         const ELEMENT_BYTES: usize = 12;
-        Array { element, count, elements: Vec::with_capacity(count * ELEMENT_BYTES) }
+        Array { element, count: 0, elements: Vec::with_capacity(rows * ELEMENT_BYTES) }
     }
 }
 

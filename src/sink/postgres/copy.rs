@@ -1,5 +1,6 @@
 //! `COPY … FROM STDIN` in the binary format: the fastest way into a table, for rows that are only appended.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use sea_orm::DbBackend;
@@ -106,7 +107,7 @@ impl Copy {
 
     /// Appends rows. After an error of the server's or of a value some of them are written, and the connection can go
     /// on: the caller rolls back what is at fault.
-    pub async fn append(&mut self, connection: &mut PgConnection, rows: &[&Row]) -> Result<(), CopyError> {
+    pub async fn append(&mut self, connection: &mut PgConnection, rows: &[Cow<'_, Row>]) -> Result<(), CopyError> {
         let Copy { statement, table, columns, buffer, .. } = self;
         let failed = |error| failed(table, error);
         let mut copy = connection.copy_in_raw(statement).await.map_err(failed)?;

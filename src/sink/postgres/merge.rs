@@ -1,13 +1,15 @@
 //! Upserts of many rows: copied into a temporary table, and from there inserted in one statement. A row costs less to copy
 //! than to take out of arrays.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use sea_orm::DbBackend;
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, AssertSqlSafe};
 
-use super::super::sql::{on_conflict_postgres, quote, quote_table};
+use super::super::assign::Existing;
+use super::super::sql::{quote, quote_table};
 use super::super::{Sql, SqlError};
 use super::copy::{Copy, CopyError};
 use crate::row::Row;
@@ -43,7 +45,7 @@ impl Merge {
     ) -> Result<Option<Merge>, SqlError> {
         let stage = stage_of(number, &plan.table.name.table);
         // It would hide a table of its own name.
-        if !plan.upserts || stage == plan.table.name.table {
+        if !plan.upserts || plan.replaces_all() || stage == plan.table.name.table {
             return Ok(None);
         }
         let Some(copy) = Copy::into_stage(plan, &stage) else { return Ok(None) };
@@ -72,7 +74,7 @@ impl Merge {
     }
 
     /// Writes rows, no two of them with one key.
-    pub async fn upsert(&mut self, connection: &mut PgConnection, rows: &[&Row]) -> Result<(), CopyError> {
+    pub async fn upsert(&mut self, connection: &mut PgConnection, rows: &[Cow<'_, Row>]) -> Result<(), CopyError> {
         self.used = true;
         self.copy.append(connection, rows).await?;
         let merge = sqlx::query(AssertSqlSafe(self.merge.clone()));
@@ -99,9 +101,10 @@ fn merge(plan: &TablePlan, stage: &str) -> String {
     let table = quote_table(DbBackend::Postgres, &plan.table.name);
     let names = plan.columns.iter().map(|column| quote(DbBackend::Postgres, &column.name));
     let names = names.collect::<Vec<_>>().join(", ");
-    let on_conflict = on_conflict_postgres(plan);
+    let existing = Existing::new(DbBackend::Postgres, plan);
+    let (alias, on_conflict) = (existing.alias(), existing.on_conflict());
     format!(
-        "INSERT INTO {table} ({names}) SELECT {names} FROM pg_temp.{} {on_conflict}",
+        "INSERT INTO {table}{alias} ({names}) SELECT {names} FROM pg_temp.{} {on_conflict}",
         quote(DbBackend::Postgres, stage)
     )
 }

@@ -42,6 +42,8 @@ struct TableWriter {
     copy: Option<Copy>,
     /// How many rows are upserted, if that can be done.
     merge: Option<Merge>,
+    /// Whether upserts are inserts, because all that was there is deleted first.
+    replaces_all: bool,
 }
 
 impl PostgresSession {
@@ -62,7 +64,8 @@ impl PostgresSession {
             for copy in copy.iter().chain(merge.as_ref().map(Merge::copy)) {
                 copy.end_silent(&mut connection, statement_timeout + IDLE_MARGIN).await?;
             }
-            tables.push(TableWriter { statements: Statements::new(plan), copy, merge });
+            let replaces_all = plan.replaces_all();
+            tables.push(TableWriter { statements: Statements::new(plan), copy, merge, replaces_all });
         }
         Ok(PostgresSession { connection, tables })
     }
@@ -71,11 +74,12 @@ impl PostgresSession {
 impl TableWriter {
     /// Writes many rows in the way that is faster then; `None` if there is none.
     async fn write_many(&mut self, connection: &mut PgConnection, step: &Step<'_>) -> Option<Result<(), CopyError>> {
+        let inserts = step.kind == ChangeKind::Append || step.kind == ChangeKind::Upsert && self.replaces_all;
         match step.kind {
-            ChangeKind::Append if step.rows.len() >= COPY_ROWS_MIN => {
+            _ if inserts && step.rows.len() >= COPY_ROWS_MIN => {
                 Some(self.copy.as_mut()?.append(connection, &step.rows).await)
             }
-            ChangeKind::Upsert if step.rows.len() >= MERGE_ROWS_MIN => {
+            ChangeKind::Upsert if !inserts && step.rows.len() >= MERGE_ROWS_MIN => {
                 let merge = self.merge.as_mut().filter(|merge| merge.is_free())?;
                 Some(merge.upsert(connection, &step.rows).await)
             }
@@ -122,6 +126,13 @@ impl Session for PostgresSession {
         let PostgresSession { connection, tables } = self;
         let table = &mut tables[step.table];
         Box::pin(async move {
+            if let Some((sql, arguments)) = table.statements.others_of(step)? {
+                let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), arguments);
+                connection.execute(query).await?;
+            }
+            if step.rows.is_empty() {
+                return Ok(());
+            }
             match table.write_many(connection, step).await {
                 Some(Ok(())) => Ok(()),
                 Some(Err(CopyError::Sql(error))) => Err(error),

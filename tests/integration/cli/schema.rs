@@ -207,6 +207,58 @@ fn expected_types(kind: Kind) -> Vec<String> {
     .to_vec()
 }
 
+/// Rows that are marked, versioned, added to, and many of one document.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_every_kind_of_row_are_made() {
+    let streams = r#"streams:
+  order:
+    tables:
+      orders:
+        mode: upsert
+        key: [id]
+        version: version
+        soft_delete: deleted_at
+        columns: {id: $key, version: version}
+      parts:
+        mode: upsert
+        key: [order_id, place]
+        for_each: items[*]
+        columns: {order_id: $key, place: $index, sku: $item.sku, price: $item.price}
+      tags:
+        mode: upsert
+        key: [order_id]
+        for_each: tags[*]
+        columns: {order_id: $key, tag: $item}
+      sums:
+        mode: upsert
+        key: [id]
+        columns: {id: $key, cents: {add: cents}}
+"#;
+    // A table that has a version keeps older documents out, which its items' tables cannot.
+    let streams = streams.replace("        version: version\n", "");
+    let redis = RedisServer::start();
+    let document =
+        r#"{"version": 1, "items": [{"sku": "a", "price": 1.25}, {"sku": "b"}], "tags": ["x", "y"], "cents": 5}"#;
+    add(&redis, "stream:order", (0..3).map(|number| (format!("o{}", number % 2), document.to_owned()))).await;
+    for kind in Kind::ALL {
+        let database = TestDatabase::new(kind).await;
+        let config = config(&redis, &database) + &streams;
+        succeeding(&config, &["schema", "apply", "--yes"]).await;
+        assert_parts(&succeeding(&config, &["schema", "diff"]).await, &["nothing differs"]);
+        written_behind(&config, &database, 3).await;
+        assert_eq!(database.count("write_behind_dead_letter").await, 0, "{kind:?}");
+        let text = |text: &str| Some(text.to_owned());
+        let parts = database.rows("SELECT order_id, place, sku FROM parts ORDER BY order_id, place").await;
+        assert_eq!(parts[1], [text("o0"), text("1"), text("b")], "{kind:?}: {parts:?}");
+        assert_eq!(parts.len(), 4, "{kind:?}: {parts:?}");
+        assert_eq!(database.count("tags").await, 4, "{kind:?}");
+        let sums = database.rows("SELECT id, cents FROM sums ORDER BY id").await;
+        assert_eq!(sums, [[text("o0"), text("10")], [text("o1"), text("5")]], "{kind:?}");
+        let alive = database.count("orders WHERE deleted_at IS NULL").await;
+        assert_eq!(alive, 2, "{kind:?}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_made_without_being_asked() {
     let redis = RedisServer::start();

@@ -2,6 +2,9 @@
 
 mod columns;
 mod expressions;
+mod families;
+mod operations;
+mod rows_that_are_there;
 mod tables;
 
 use crate::support::database::Kind;

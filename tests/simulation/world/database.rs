@@ -137,7 +137,7 @@ impl Database {
         if step.rows.iter().any(|row| row.value(2) == Some(Value::Int(sound::NOT_THE_ROW))) {
             return Err(Refused);
         }
-        let rows = step.rows.iter().map(|row| (step.kind, (*row).clone()));
+        let rows = step.rows.iter().map(|row| (step.kind, row.as_ref().clone()));
         self.of(transaction).writes.extend(rows);
         Ok(())
     }

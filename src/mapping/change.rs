@@ -1,0 +1,55 @@
+//! What an event does to a table.
+
+use std::sync::Arc;
+
+use crate::row::Row;
+
+/// What an event does to a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Number of the table in its mapping.
+    pub table: usize,
+    /// The kind of change.
+    pub kind: ChangeKind,
+    /// The values of the columns that `extent` says.
+    pub row: Row,
+    /// Which columns, or rows, it is about.
+    pub extent: Extent,
+}
+
+/// The kinds of change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChangeKind {
+    /// A new row.
+    Append,
+    /// A new row, or the new values of the row with this key.
+    Upsert,
+    /// The new values of the row with this key, if there is one.
+    Update,
+    /// No row with this key.
+    Delete,
+}
+
+/// Places of columns in a table's plan, in ascending order.
+pub type Places = Arc<[usize]>;
+
+/// What the row of a change holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Extent {
+    /// All mapped columns in their order, for [`ChangeKind::Delete`] only those that identify it.
+    Whole,
+    /// Of an update: the columns at these places; those of the key are among them.
+    Columns(Places),
+    /// Only the columns that the rows of one document have in common. These are all the rows that it has from now on.
+    Family(Arc<[Row]>),
+}
+
+impl Extent {
+    /// The places of the row's values, if they are not all.
+    pub fn columns(&self) -> Option<&Places> {
+        match self {
+            Extent::Columns(places) => Some(places),
+            Extent::Whole | Extent::Family(_) => None,
+        }
+    }
+}

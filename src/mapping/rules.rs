@@ -1,0 +1,116 @@
+//! What a table needs for rows that are added to, versioned, marked as deleted, or many of one document.
+
+use super::compile::plain;
+use super::convert;
+use super::family::FamilyMapping;
+use super::path::Path;
+use super::source::Source;
+use super::table_mapping::{MappedColumn, SoftDelete, TableMapping};
+use crate::row::Value;
+use crate::table::{Column, ColumnKind, Owner};
+
+/// The list that `for_each` names: `items[*]`.
+pub fn list(text: &str) -> Result<Path, String> {
+    let Some(list) = text.strip_suffix("[*]") else {
+        return Err(format!("`{text}` must end in [*], such as {text}[*]"));
+    };
+    if list.contains("[*]") {
+        return Err(format!("`{text}` goes through two lists: make one of them first, with `reshape`"));
+    }
+    Path::parse(list)
+}
+
+/// Whether numbers can be added to a column without losing any of them.
+pub fn see_it_adds(column: &Column) -> Result<(), String> {
+    match column.kind {
+        ColumnKind::Decimal { as_float: true, .. } => Err(format!(
+            "`add`: SQLite would add to {} `{}` as floats, which are not exact: declare it INTEGER and add the smallest \
+             units, or REAL",
+            column.sql_type, column.name
+        )),
+        ColumnKind::Int { .. } | ColumnKind::Float { .. } | ColumnKind::Decimal { .. } => Ok(()),
+        _ => Err(format!("`add` needs a column of numbers, and `{}` is {}", column.name, column.sql_type)),
+    }
+}
+
+/// Makes a column the version of its row: each event must have one.
+pub fn version(mapped: &mut MappedColumn) -> Result<(), String> {
+    use ColumnKind::{Date, Decimal, Float, Int, Text, Timestamp};
+    mapped.required = true;
+    match mapped.column.kind {
+        Int { .. } | Decimal { .. } | Float { .. } | Timestamp { .. } | Date | Text { .. } => Ok(()),
+        _ => Err(format!(
+            "`{}` is {}: a version is a number, a time or a text, of which one is newer",
+            mapped.column.name, mapped.column.sql_type
+        )),
+    }
+}
+
+/// Makes a column of the table the one in which a delete marks the row, and adds it to the mapped ones.
+pub fn soft_delete(column: &Column, columns: &mut Vec<MappedColumn>, key: &[usize]) -> Result<SoftDelete, String> {
+    let of_value = |json: &str| {
+        let value = convert::json(json, column, &Default::default()).map(Value::into_owned);
+        value.map(Source::Constant).map_err(|why| why.to_string())
+    };
+    let (alive, deleted) = match column.kind {
+        _ if column.generated => return Err(format!("the database computes column `{}` itself", column.name)),
+        ColumnKind::Timestamp { .. } if !column.nullable => {
+            return Err(format!("`{}` must allow NULL: that is a row that is not deleted", column.name));
+        }
+        ColumnKind::Timestamp { .. } => (Source::Constant(Value::Null), Source::Timestamp),
+        ColumnKind::Bool => (of_value("false")?, of_value("true")?),
+        ColumnKind::Int { .. } => (of_value("0")?, of_value("1")?),
+        _ => {
+            let (name, sql_type) = (&column.name, &column.sql_type);
+            return Err(format!("`{name}` is {sql_type}: it must be a time, a boolean or an integer"));
+        }
+    };
+    let place = columns.len();
+    columns.push(plain(column, alive));
+    let mut marked: Vec<usize> = key.iter().copied().chain([place]).collect();
+    marked.sort_unstable();
+    Ok(SoftDelete { place, mark: plain(column, deleted), deleted: marked.into(), updated: (0..place).collect() })
+}
+
+/// Finds the table with the own row of each document of which the table at `place` has many.
+pub fn find_owner(tables: &mut [TableMapping], place: usize) -> Result<(), String> {
+    let of = &tables[place];
+    let Some(FamilyMapping { parent, .. }) = &of.family else { return Ok(()) };
+    if parent.is_empty() && !of.key.is_empty() {
+        return Err(
+            "the key must have a column that the rows of one document have in common, such as one from `$key`: what \
+                    comes from the item alone does not tell whose row it is"
+                .to_owned(),
+        );
+    }
+    let same_key = |other: &&TableMapping| {
+        let matching = parent.iter().map(|place| key_like(other, &of.columns[*place]));
+        let matching: Option<Vec<usize>> = matching.collect();
+        other.family.is_none()
+            && !parent.is_empty()
+            && matching.is_some_and(|matching| matching.len() == other.key.len())
+    };
+    let Some(owner) = tables.iter().find(same_key) else { return Ok(()) };
+    if owner.version.is_some() {
+        return Err(format!(
+            "`version` keeps older documents out of {}, but not out of these rows: keep the items in a JSON column, or \
+             leave one of the two off",
+            owner.table.name
+        ));
+    }
+    let key = parent.iter().filter_map(|place| key_like(owner, &of.columns[*place]));
+    let owner = Owner {
+        table: owner.table.name.clone(),
+        key: key.map(|place| owner.columns[place].column.name.clone()).collect(),
+        soft_delete: owner.soft_delete.as_ref().map(|soft| owner.columns[soft.place].column.clone()),
+    };
+    if let Some(family) = &mut tables[place].family {
+        family.owner = Some(owner);
+    }
+    Ok(())
+}
+
+/// The place of the key's column that always has the value of `column`.
+fn key_like(table: &TableMapping, column: &MappedColumn) -> Option<usize> {
+    table.key.iter().copied().find(|place| table.columns[*place].source.is_same(&column.source))
+}

@@ -1,0 +1,148 @@
+//! One document, many rows.
+
+use super::{add, dead, run_through, setting};
+use crate::support::database::Kind;
+
+const ORDERS: &str = "CREATE TABLE orders (id varchar(20) PRIMARY KEY, customer varchar(20), deleted timestamp NULL)";
+
+const KEYED: &str = "CREATE TABLE order_lines (order_id varchar(20), sku varchar(20), qty int NOT NULL, price decimal(12, 2), \
+                     place int, note varchar(9) DEFAULT 'kept', PRIMARY KEY (order_id, sku))";
+
+/// The line's own key is the database's.
+const UNKEYED: [&str; 3] = [
+    "CREATE TABLE order_lines (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, order_id varchar(20), sku varchar(20), qty int NOT NULL)",
+    "CREATE TABLE order_lines (id bigint AUTO_INCREMENT PRIMARY KEY, order_id varchar(20), sku varchar(20), qty int NOT NULL)",
+    "CREATE TABLE order_lines (id integer PRIMARY KEY, order_id varchar(20), sku varchar(20), qty int NOT NULL)",
+];
+
+fn unkeyed(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Postgres => UNKEYED[0],
+        Kind::MariaDb => UNKEYED[1],
+        Kind::Sqlite => UNKEYED[2],
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_come_stay_and_go_with_their_order() {
+    let stream = r#"    tables:
+      orders: {mode: upsert, key: [id], columns: {id: $key, customer: customer.name}}
+      order_lines:
+        mode: upsert
+        key: [order_id, sku]
+        for_each: order.lines[*]
+        columns:
+          order_id: $key
+          sku: $item.sku
+          qty: $item.count.pieces
+          price: {expr: '$item.cents / 100'}
+          place: $index
+"#;
+    for kind in Kind::ALL {
+        let mut setting = setting(kind, &[ORDERS, KEYED]).await;
+        let line = |sku: &str, qty: i32| format!(r#"{{"sku": "{sku}", "count": {{"pieces": {qty}}}, "cents": 1999}}"#);
+        let document = |lines: &[String]| {
+            format!(r#"{{"customer": {{"name": "Ada"}}, "order": {{"lines": [{}]}}}}"#, lines.join(", "))
+        };
+        let first = document(&[line("a", 1), line("b", 2), line("c", 3)]);
+        let second = document(&[line("c", 4), line("d", 5)]);
+        let (none, twice) = (document(&[]), document(&[line("a", 1), line("b", 2), line("a", 3)]));
+        let without = document(&[line("a", 1), r#"{"sku": "b"}"#.to_owned()]);
+        let all: [&[(&str, &str)]; 7] = [
+            &[("key", "o1"), ("payload", &first)],
+            &[("key", "o2"), ("payload", &first)],
+            &[("key", "o3"), ("payload", &first)],
+            &[("key", "o4"), ("payload", &first)],
+            &[("key", "bad1"), ("payload", &twice)],
+            &[("key", "bad2"), ("payload", &without)],
+            &[("key", "bad3"), ("payload", r#"{"order": {"lines": {"sku": "a"}}}"#)],
+        ];
+        add(&mut setting, &all).await;
+        run_through(&setting, stream, 7).await;
+        let lines = "SELECT order_id, sku, qty, price, place, note FROM order_lines ORDER BY order_id, sku";
+        let of = |order: &str| {
+            ["a|1|19.99|0", "b|2|19.99|1", "c|3|19.99|2"].map(|line| format!("{order}|{line}|kept")).to_vec()
+        };
+        assert_eq!(setting.rows(lines).await, [of("o1"), of("o2"), of("o3"), of("o4")].concat(), "{kind:?}");
+        let letters = dead(&setting).await;
+        assert_eq!(letters.len(), 3, "{letters:?}");
+        assert!(letters[0].starts_with("constraint|items 0 and 2 have the same key (order_id, sku)"), "{letters:?}");
+        assert!(letters[1].starts_with("missing_value|item 1: column `qty` must not be NULL"), "{letters:?}");
+        assert!(
+            letters[2].starts_with("wrong_type|the document's `order.lines` is an object, not a list"),
+            "{letters:?}"
+        );
+        // Rows that stay are changed, not made again: what the mapping does not write stays too.
+        setting.database.execute("UPDATE order_lines SET note = 'old' WHERE sku = 'c'").await;
+        let all: [&[(&str, &str)]; 6] = [
+            &[("op", "update"), ("key", "o1"), ("payload", &second)],
+            &[("op", "upsert"), ("key", "o2"), ("payload", &none)],
+            &[("op", "delete"), ("key", "o3")],
+            &[("op", "patch"), ("key", "o4"), ("payload", r#"{"customer": {"name": "Bob"}}"#)],
+            &[("op", "update"), ("key", "gone"), ("payload", &first)],
+            &[("op", "patch"), ("key", "gone"), ("payload", &first)],
+        ];
+        add(&mut setting, &all).await;
+        run_through(&setting, stream, 13).await;
+        let changed = ["o1|c|4|19.99|0|old".to_owned(), "o1|d|5|19.99|1|kept".to_owned()].to_vec();
+        let stayed = of("o4").iter().map(|line| line.replace("c|3|19.99|2|kept", "c|3|19.99|2|old")).collect();
+        assert_eq!(setting.rows(lines).await, [changed, stayed].concat(), "{kind:?}");
+        assert_eq!(setting.rows("SELECT id, customer FROM orders ORDER BY id").await, ["o1|Ada", "o2|Ada", "o4|Bob"]);
+        assert_eq!(dead(&setting).await.len(), 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_without_a_key_of_their_own_are_replaced_as_a_whole() {
+    let stream = r#"    tables:
+      orders: {mode: upsert, key: [id], soft_delete: deleted, columns: {id: $key}}
+      order_lines: {mode: upsert, key: [order_id], for_each: "lines[*]", columns: {order_id: $key, sku: $item, qty: {expr: $index + 1}}}
+"#;
+    for kind in Kind::ALL {
+        let mut setting = setting(kind, &[ORDERS, unkeyed(kind)]).await;
+        let all: [&[(&str, &str)]; 6] = [
+            &[("key", "o1"), ("payload", r#"{"lines": ["a", "a", "b"]}"#)],
+            &[("key", "o2"), ("payload", r#"{"lines": ["c"]}"#)],
+            &[("key", "o3"), ("payload", r#"{"lines": ["d"]}"#)],
+            &[("op", "update"), ("key", "o1"), ("payload", r#"{"lines": ["b", "b"]}"#)],
+            &[("op", "update"), ("key", "none"), ("payload", r#"{"lines": ["b", "b"]}"#)],
+            // Its row stays, marked, and so do its lines.
+            &[("op", "delete"), ("key", "o2")],
+        ];
+        add(&mut setting, &all).await;
+        run_through(&setting, stream, 6).await;
+        let lines = "SELECT order_id, sku, qty FROM order_lines ORDER BY order_id, qty";
+        assert_eq!(setting.rows(lines).await, ["o1|b|1", "o1|b|2", "o2|c|1", "o3|d|1"], "{kind:?}");
+        // What is marked as deleted takes no update.
+        let all: [&[(&str, &str)]; 2] = [
+            &[("op", "update"), ("key", "o2"), ("payload", r#"{"lines": []}"#)],
+            &[("op", "update"), ("key", "o3"), ("payload", r#"{}"#)],
+        ];
+        add(&mut setting, &all).await;
+        run_through(&setting, stream, 8).await;
+        assert_eq!(setting.rows(lines).await, ["o1|b|1", "o1|b|2"], "{kind:?}");
+        assert_eq!(dead(&setting).await, Vec::<String>::new(), "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_are_appended_from_a_hash_too() {
+    let stream = "    table: order_lines\n    for_each: items[*]\n    document: fields\n    \
+                  columns: {order_id: $key, \"*\": auto}\n";
+    for kind in Kind::ALL {
+        let mut setting = setting(kind, &[unkeyed(kind)]).await;
+        let items: Vec<String> = (0..100).map(|n| format!(r#"{{"sku": "s{n}", "qty": {n}}}"#)).collect();
+        let items = format!("[{}]", items.join(","));
+        let entries: Vec<[(&str, &str); 2]> = (0..50).map(|_| [("key", "o"), ("items", items.as_str())]).collect();
+        let mut entries: Vec<&[(&str, &str)]> = entries.iter().map(|entry| entry.as_slice()).collect();
+        let bad: &[(&str, &str)] = &[("key", "o"), ("items", r#"[{"sku": "s", "qty": "many"}]"#)];
+        entries.insert(20, bad);
+        add(&mut setting, &entries).await;
+        run_through(&setting, stream, 51).await;
+        let sums = "SELECT count(*), sum(qty), count(DISTINCT sku) FROM order_lines";
+        assert_eq!(setting.rows(sums).await, ["5000|247500|100"], "{kind:?}");
+        let dead = dead(&setting).await;
+        assert_eq!(dead.len(), 1, "{dead:?}");
+        assert!(dead[0].contains("item 0: column `qty`"), "{dead:?}");
+    }
+}

@@ -7,6 +7,7 @@ mod help;
 mod insert;
 mod metrics;
 mod migrate;
+mod schema;
 mod startup;
 mod terminal;
 

@@ -10,6 +10,7 @@ use crate::generate::GenerateArgs;
 use crate::insert::InsertArgs;
 use crate::metrics::MetricsArgs;
 use crate::migrate::MigrateArgs;
+use crate::schema::SchemaArgs;
 
 /// Writes JSON documents behind from Redis Streams to PostgreSQL, MySQL/MariaDB or SQLite: once, in order, and soon.
 #[derive(Debug, Parser)]
@@ -34,6 +35,8 @@ pub enum Command {
     /// Say all that is right and wrong with the settings, Redis, the database and the mappings; changes nothing
     #[command(after_help = CHECK)]
     Check,
+    /// Print, compare or make the tables and columns that the mappings need
+    Schema(SchemaArgs),
     /// Create or drop the bookkeeping tables, or the table of the example
     Migrate(MigrateArgs),
     /// Write made-up user actions to Redis

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod confirm;
 mod database;
 mod dead_letters;
 mod demo;
@@ -13,6 +14,7 @@ mod migrate;
 mod output;
 mod run;
 mod runtime;
+mod schema;
 mod signals;
 mod usage;
 
@@ -48,6 +50,7 @@ fn execute(args: Args) -> Result<ExitCode, PipelineError> {
         Command::Demo(demo) => demo::demo(&demo, args.config.is_some()),
         Command::Run => with_settings(&layers, run::run),
         Command::Check => check::check(&layers).map(|()| ExitCode::SUCCESS),
+        Command::Schema(args) => with_settings(&layers, |settings, _| schema::schema(&args, &settings)),
         Command::Migrate(args) => with_settings(&layers, |settings, _| migrate::migrate(&args, &settings)),
         Command::Generate(args) => with_settings(&layers, |settings, _| generate::generate(&args, &settings)),
         Command::Insert(args) => {

@@ -37,7 +37,7 @@ pub fn observe(
     let mut probe = stream.clone();
     probe.tables.iter_mut().for_each(relax);
     let mut names: Vec<BTreeSet<String>> = stream.tables.iter().map(named).collect();
-    let is_open = |(settings, live): (&TableSettings, &Option<Table>)| settings.auto && live.is_none();
+    let is_open = |(settings, live): (&TableSettings, &Option<Table>)| settings.auto.is_some() && live.is_none();
     let open: Vec<bool> = stream.tables.iter().zip(live).map(is_open).collect();
     if open.contains(&true) {
         let mut whole = probe.clone();

@@ -273,7 +273,7 @@ fn settings(work: &Work, shape: Shape) -> StreamSettings {
         table: work.table(),
         mode: if work.mode == Mode::Upsert { WriteMode::Upsert } else { WriteMode::Append },
         key: vec!["id".to_owned()],
-        auto: false,
+        auto: None,
         columns: std::iter::once(id).chain(others).collect(),
         for_each: None,
         version: None,

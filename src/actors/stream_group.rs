@@ -259,6 +259,7 @@ impl Builder<'_> {
             lane,
             generation: position.generation,
             fields: self.stream.fields.clone(),
+            masked_copies: mapping.masked_copies().cloned(),
         };
         let name = ActorName { actor: format!("RdbmsWriter {lane}"), lane: Some(lane) };
         let last_words = LastWords::default();

@@ -150,7 +150,7 @@ fn map_batch(
                 continue;
             }
             Ok(Mapped::Changes(changes)) => Ok(changes),
-            Err(rejection) => Err(rejection),
+            Err(rejection) => Err(mapping.told(rejection)),
         };
         events.push(MappedEvent { entry, document, outcome });
     }

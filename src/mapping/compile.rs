@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::context::{ITEM_VARIABLES, VARIABLES};
 use super::family::FamilyMapping;
 use super::key_pattern::KeyPattern;
+use super::mask::Masker;
 use super::members::Paths;
 use super::path::Path;
-use super::source::{Names, Source};
-use super::{MappedColumn, Mapping, TableMapping, convert, rules};
+use super::source::{MaskedSource, Names, Source};
+use super::{MappedColumn, Mapping, MaskedCopies, TableMapping, convert, rules};
 use crate::expression::Expression;
 use crate::row::Value;
 use crate::settings::{ColumnSettings, ColumnSource, OnNull, RdbmsKind, StreamSettings, TableSettings, WriteMode};
@@ -49,7 +50,10 @@ impl Mapping {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let masked = tables.iter().flat_map(TableMapping::masked);
+        let masked_copies = MaskedCopies::new(stream, key_pattern.as_ref(), reshape.as_ref(), masked).map(Arc::new);
         Ok(Mapping {
+            masked_copies,
             tables,
             paths,
             key_pattern,
@@ -89,7 +93,7 @@ impl Compiler<'_> {
         let mut item_paths = settings.for_each.is_some().then(Paths::default);
         let (mut columns, mut adds) = (Vec::new(), Vec::new());
         for column in &settings.columns {
-            match self.column(column, table, &mut item_paths) {
+            match self.column(column, settings, table, &mut item_paths) {
                 Ok(mapped) => {
                     if matches!(column.source, ColumnSource::Add(_)) {
                         adds.push(columns.len());
@@ -99,14 +103,17 @@ impl Compiler<'_> {
                 Err(problem) => self.problems.push(format!("{setting}.columns.{}: {problem}", column.column)),
             }
         }
-        if settings.auto {
+        if let Some(options) = &settings.auto {
             for column in table.columns.iter().filter(|column| is_taken_by_auto(column, settings)) {
                 let path = Path::member(&column.name);
                 let source = match &mut item_paths {
                     Some(paths) => Source::item_member(path, paths),
                     None => Source::member(path, &mut self.paths),
                 };
-                columns.push(plain(column, source));
+                match self.mapped(options, settings, column, source) {
+                    Ok(mapped) => columns.push(mapped),
+                    Err(problem) => self.problems.push(format!("{setting}.columns.{}: {problem}", column.name)),
+                }
             }
         }
         let key: Vec<usize> = settings.key.iter().filter_map(|name| place_of(&columns, name)).collect();
@@ -123,7 +130,7 @@ impl Compiler<'_> {
             let parent = key.iter().copied().filter(|place| !columns[*place].source.is_of_item()).collect();
             FamilyMapping { list, paths: item_paths.unwrap_or_default(), parent, owner: None }
         });
-        if settings.auto {
+        if settings.auto.is_some() {
             let named = |name: &String| settings.columns.iter().any(|column| column.column == *name);
             let missing = settings.key.iter().filter(|name| place_of(&columns, name).is_none() && !named(name));
             self.problems.extend(missing.map(|name| {
@@ -160,6 +167,7 @@ impl Compiler<'_> {
     fn column(
         &mut self,
         settings: &ColumnSettings,
+        of: &TableSettings,
         table: &Table,
         item_paths: &mut Option<Paths>,
     ) -> Result<MappedColumn, String> {
@@ -178,16 +186,56 @@ impl Compiler<'_> {
                 Source::Expression(compiled.map_err(|why| format!("`expr`: {why}"))?)
             }
         };
-        let ColumnSettings { required, on_null, format, .. } = *settings;
+        self.mapped(settings, of, column, source)
+    }
+
+    /// A column of the table `of` with all its options.
+    fn mapped(
+        &self,
+        settings: &ColumnSettings,
+        of: &TableSettings,
+        column: &Column,
+        source: Source,
+    ) -> Result<MappedColumn, String> {
+        let ColumnSettings { required, on_null, format, mask, .. } = *settings;
         let default = settings.default.as_ref().map(|json| constant("default", json, column, &format)).transpose()?;
+        let adds = matches!(settings.source, ColumnSource::Add(_));
+        let source = match mask.map(|mask| Masker::new(mask, self.stream.mask_key.as_ref())) {
+            None => source,
+            Some(_) if adds => return Err("`add` needs the number itself: set `mask` to `none`".to_owned()),
+            Some(masker) => {
+                masked(masker, column, source, of.key.contains(&column.name), required || !column.nullable)?
+            }
+        };
         let mapped = MappedColumn { default, required, on_null, format, ..plain(column, source) };
-        if !matches!(settings.source, ColumnSource::Add(_)) {
+        if !adds {
             return Ok(mapped);
         }
         rules::see_it_adds(column)?;
         let nothing = constant("add", "0", column, &format)?;
         let on_null = if on_null == OnNull::Write { OnNull::Default } else { on_null };
         Ok(MappedColumn { default: mapped.default.or(Some(nothing)), on_null, ..mapped })
+    }
+}
+
+/// A source behind a mask; `never_null` says whether the column must have a value.
+fn masked(masker: Masker, column: &Column, source: Source, is_key: bool, never_null: bool) -> Result<Source, String> {
+    let own = match source {
+        Source::EntryId | Source::Op | Source::Stream | Source::Timestamp | Source::Index => {
+            "the pipeline itself keeps"
+        }
+        Source::Constant(_) => "the settings hold",
+        _ => "",
+    };
+    if !own.is_empty() {
+        return Err(format!("`mask` makes no secret of {source}, which {own} as it is: set it to `none`"));
+    }
+    if is_key && !masker.keeps_apart() {
+        return Err(format!("`mask`: `{}` is of the `key`, and rows could be found only by a `hash`", column.name));
+    }
+    match masker.refuses(column, never_null) {
+        Some(why) => Err(why),
+        None => Ok(Source::Masked(Box::new(MaskedSource { source, read_as: masker.reads_as(column), masker }))),
     }
 }
 
@@ -235,12 +283,14 @@ fn constant(setting: &str, json: &str, column: &Column, format: &ValueFormat) ->
     }
 }
 
-/// Puts tables after those that their foreign keys refer to; what refers to each other in a circle stays as it is.
+/// Puts tables after those that their foreign keys refer to, or that own their rows; what refers to each other in a circle stays as it is.
 fn parents_first(tables: &mut Vec<TableMapping>) {
     let mut left = std::mem::take(tables);
     while !left.is_empty() {
         let refers = |of: &TableMapping, to: &TableMapping| {
-            of.table.name != to.table.name && of.table.references.contains(&to.table.name.table)
+            let owner = of.family.as_ref().and_then(|family| family.owner.as_ref());
+            let owned = owner.is_some_and(|owner| owner.table == to.table.name);
+            of.table.name != to.table.name && (owned || of.table.references.contains(&to.table.name.table))
         };
         let free = left.iter().position(|table| !left.iter().any(|other| refers(table, other)));
         tables.push(left.remove(free.unwrap_or(0)));
@@ -251,7 +301,7 @@ fn parents_first(tables: &mut Vec<TableMapping>) {
 fn columns_without_source(settings: &TableSettings, table: &Table) -> Vec<String> {
     let named = |column: &Column| settings.columns.iter().any(|named| named.column == column.name);
     let marks = |column: &Column| settings.soft_delete.as_ref() == Some(&column.name);
-    let mapped = |column: &Column| settings.auto || named(column) || marks(column);
+    let mapped = |column: &Column| settings.auto.is_some() || named(column) || marks(column);
     let needed = |column: &&Column| !column.nullable && !column.has_default && !column.generated && !mapped(column);
     let said = |column: &Column| {
         let (column, table) = (&column.name, &table.name);

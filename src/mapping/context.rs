@@ -153,6 +153,23 @@ impl<'a> Context<'a> {
     /// # Errors
     /// A [`Rejection`] that names the column, its source and the fault.
     pub fn value<'v>(&'v self, mapped: &'v MappedColumn) -> Result<Value<'v>, Rejection> {
+        // What almost every value is goes a short way, and is made where it is returned.
+        let mut value = match (&mapped.source, &self.members) {
+            (Source::Member(_, number), Some(Members::Json(found))) => match found[*number] {
+                Some(json) => convert::json(json, &mapped.column, &mapped.format),
+                None => Ok(Value::Null),
+            },
+            _ => Ok(Value::Null),
+        };
+        if !matches!(&value, Ok(value) if *value != Value::Null) {
+            value = self.any_value(mapped);
+        }
+        value
+    }
+
+    /// The same, of whatever source, also where there is no value or none that fits.
+    #[inline(never)]
+    fn any_value<'v>(&'v self, mapped: &'v MappedColumn) -> Result<Value<'v>, Rejection> {
         self.settled(self.given_to(mapped)?, mapped)
     }
 
@@ -226,6 +243,10 @@ impl<'a> Context<'a> {
                 std::str::from_utf8(value).map_err(not_text).and_then(|text| convert::text(text, column, format))
             }
             Source::Constant(value) => Ok(value.borrowed()),
+            Source::Masked(masked) => {
+                let Some(value) = self.given(&masked.source, &masked.read_as, format)? else { return Ok(None) };
+                masked.masker.value(&value, column)
+            }
             Source::Expression(expression) => match self.evaluate(expression)? {
                 Some(json) => convert::json(&json, column, format).map(Value::into_owned),
                 None => return Ok(None),

@@ -106,7 +106,9 @@ impl<'a, 'p> TableFold<'a, 'p> {
 
     fn add(&mut self, change: &'a Change) {
         if change.kind == ChangeKind::Append {
-            self.run.flush(self.number, &mut self.steps);
+            if !self.run.left.is_empty() {
+                self.run.flush(self.number, &mut self.steps);
+            }
             let row = Cow::Borrowed(&change.row);
             return step_for(&mut self.steps, self.number, ChangeKind::Append, None).rows.push(row);
         }
@@ -120,7 +122,8 @@ impl<'a, 'p> TableFold<'a, 'p> {
         }
         if self.needs_a_step(change) || (!self.plan.rows_in_order && self.seen.contains(&key)) {
             self.seen.clear();
-            self.steps.push(Step::new(self.number, change.kind, Vec::new()));
+            let columns = change.extent.columns().cloned();
+            self.steps.push(Step { columns, ..Step::new(self.number, change.kind, Vec::new()) });
         }
         self.seen.insert(key);
         let step = step_for(&mut self.steps, self.number, change.kind, change.extent.columns());

@@ -76,6 +76,15 @@ impl KeyPattern {
         }
         Some(found)
     }
+
+    /// `key` with other parts; `other` says which. `None` if it is not made up like this.
+    pub fn with_parts(&self, key: &str, other: impl Fn(usize, &str) -> Option<String>) -> Option<String> {
+        let parts = self.parts(key)?;
+        let both = parts.iter().zip(&self.parts).enumerate();
+        let texts = both
+            .map(|(place, (part, (_, literal)))| other(place, part).unwrap_or_else(|| (*part).to_owned()) + literal);
+        Some(self.prefix.clone() + &texts.collect::<String>())
+    }
 }
 
 impl fmt::Display for KeyPattern {
@@ -103,6 +112,8 @@ mod tests {
         ] {
             let compiled = KeyPattern::parse(pattern).unwrap();
             assert_eq!(compiled.parts(key), parts, "{pattern} {key}");
+            let same = compiled.with_parts(key, |_, _| None);
+            assert_eq!(same.as_deref(), parts.map(|_| key), "{pattern} {key}");
             assert_eq!(compiled.to_string(), pattern);
         }
     }

@@ -12,6 +12,8 @@ mod fold;
 mod interval;
 mod key_pattern;
 mod left;
+mod mask;
+mod masked_copy;
 mod members;
 mod overlay;
 mod path;
@@ -19,6 +21,8 @@ mod rules;
 mod source;
 mod table_mapping;
 mod timestamp;
+
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -35,6 +39,7 @@ pub(crate) use convert::{NumberSize, is_day, is_number};
 pub use fold::{FamilyRows, Step, fold};
 pub use interval::Interval;
 use key_pattern::KeyPattern;
+pub use masked_copy::MaskedCopies;
 use members::Paths;
 pub use table_mapping::{MappedColumn, TableChanges, TableMapping};
 pub(crate) use timestamp::from_text as instant_of;
@@ -49,6 +54,8 @@ pub struct Mapping {
     key_pattern: Option<KeyPattern>,
     filter: Option<Expression>,
     reshape: Option<Expression>,
+    /// What dead letters may hold, where columns are masked.
+    masked_copies: Option<Arc<MaskedCopies>>,
     write_behind: WriteBehind,
     on_missing: OnMissing,
     stream_name: String,
@@ -79,6 +86,16 @@ impl Mapping {
         self.tables.iter().map(TableMapping::plan).collect()
     }
 
+    /// How copies of events are masked, for dead letters, where columns are.
+    pub fn masked_copies(&self) -> Option<&Arc<MaskedCopies>> {
+        self.masked_copies.as_ref()
+    }
+
+    /// Why an event is rejected, as it may be told: where columns are masked it quotes no values.
+    pub fn told(&self, why: Rejection) -> Rejection {
+        if self.masked_copies.is_some() { masked_copy::without_quotes(why) } else { why }
+    }
+
     /// Whether two lanes could meet in one row.
     pub fn rows_could_meet(&self) -> bool {
         let key_parts = self.key_pattern.as_ref().map_or(0, |pattern| pattern.names().count());
@@ -104,7 +121,8 @@ impl Mapping {
     /// Maps one event to rows made by `rows`.
     ///
     /// # Errors
-    /// A [`Rejection`] names the column, the path and the fault; the event becomes a dead letter.
+    /// A [`Rejection`] names the column, the path and the fault; the event becomes a dead letter. It may quote values that
+    /// are not to be seen: [`Mapping::told`] is for others.
     pub fn map(
         &self,
         entry: &Entry,

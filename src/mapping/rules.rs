@@ -37,6 +37,9 @@ pub fn see_it_adds(column: &Column) -> Result<(), String> {
 pub fn version(mapped: &mut MappedColumn) -> Result<(), String> {
     use ColumnKind::{Date, Decimal, Float, Int, Text, Timestamp};
     mapped.required = true;
+    if matches!(mapped.source, Source::Masked(_)) {
+        return Err(format!("`{}` is masked, which does not tell what is newer", mapped.column.name));
+    }
     match mapped.column.kind {
         Int { .. } | Decimal { .. } | Float { .. } | Timestamp { .. } | Date | Text { .. } => Ok(()),
         _ => Err(format!(

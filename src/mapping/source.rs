@@ -4,10 +4,12 @@ use std::fmt;
 
 use super::context::ITEM_VARIABLES;
 use super::key_pattern::KeyPattern;
+use super::mask::Masker;
 use super::members::Paths;
 use super::path::Path;
 use crate::expression::Expression;
 use crate::row::Value;
+use crate::table::Column;
 
 /// The names that begin with `$`.
 const NAMES: &str = "$id, $key, $key.PART, $op, $stream, $timestamp, $field.NAME, and with `for_each` $item, $item.PATH, \
@@ -42,6 +44,19 @@ pub enum Source {
     ItemMember(Path, usize),
     /// `$index`: its number in the list, from 0.
     Index,
+    /// One of the others, not to be seen.
+    Masked(Box<MaskedSource>),
+}
+
+/// A source, and what is written instead of its values.
+#[derive(Clone, Debug)]
+pub struct MaskedSource {
+    /// Where the value comes from.
+    pub source: Source,
+    /// The column as which it is read.
+    pub read_as: Column,
+    /// What is put over it.
+    pub masker: Masker,
 }
 
 /// What the sources of a table can name.
@@ -81,7 +96,7 @@ impl Source {
 
     /// Whether its value differs between the items of one document.
     pub fn is_of_item(&self) -> bool {
-        match self {
+        match self.unmasked() {
             Source::Item | Source::ItemMember(..) | Source::Index => true,
             Source::Expression(expression) => ITEM_VARIABLES.iter().any(|name| expression.uses(name)),
             _ => false,
@@ -96,6 +111,9 @@ impl Source {
             (Source::Field(one), Source::Field(other)) => one == other,
             (Source::Constant(one), Source::Constant(other)) => one == other,
             (Source::Expression(one), Source::Expression(other)) => one.text() == other.text(),
+            (Source::Masked(one), Source::Masked(other)) => {
+                one.masker.is_same(&other.masker) && one.source.is_same(&other.source)
+            }
             (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
         }
     }
@@ -110,6 +128,22 @@ impl Source {
     pub fn member(path: Path, paths: &mut Paths) -> Source {
         let number = paths.add(&path);
         Source::Member(path, number)
+    }
+
+    /// The path into the document, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Source::Member(path, _) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The same, to be seen.
+    pub fn unmasked(&self) -> &Source {
+        match self {
+            Source::Masked(masked) => &masked.source,
+            source => source,
+        }
     }
 }
 
@@ -144,6 +178,7 @@ impl fmt::Display for Source {
             Source::Index => f.write_str("`$index`"),
             Source::Constant(_) => f.write_str("the constant"),
             Source::Expression(_) => f.write_str("the expression"),
+            Source::Masked(masked) => masked.source.fmt(f),
         }
     }
 }

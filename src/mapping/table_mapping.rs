@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::family::{FamilyChange, FamilyMapping};
-use super::source::Source;
+use super::path::Path;
+use super::source::{MaskedSource, Source};
 use super::{Change, ChangeKind, Changes, Extent, Places, convert};
 use crate::event::{Op, Rejection, RejectionClass};
 use crate::row::{Row, RowWriter, Value};
@@ -115,7 +116,7 @@ impl TableMapping {
     pub(super) fn is_keyed_like(&self, key_parts: usize) -> bool {
         // The document's key is a text: two of them stay two only in a column that keeps texts apart.
         let key = self.key.iter().map(|place| &self.columns[*place]);
-        let apart = key.filter(|column| column.column.keeps_texts_apart()).map(|column| &column.source);
+        let apart = key.filter(|column| column.column.keeps_texts_apart()).map(|column| column.source.unmasked());
         let (mut whole, mut parts) = (false, 0);
         for source in apart {
             match source {
@@ -125,6 +126,15 @@ impl TableMapping {
             }
         }
         whole || (parts > 0 && parts == key_parts)
+    }
+
+    /// The sources of its masked columns, with the list in whose items they are.
+    pub(super) fn masked(&self) -> impl Iterator<Item = (&MaskedSource, Option<&Path>)> {
+        let list = self.family.as_ref().and_then(|family| family.list.path());
+        self.columns.iter().filter_map(move |column| match &column.source {
+            Source::Masked(masked) => Some((&**masked, list)),
+            _ => None,
+        })
     }
 
     /// Maps an event that does `op` to changes of this table, which has number `table` in the mapping: mostly to one.
@@ -196,6 +206,7 @@ impl TableMapping {
         Ok(rows.finish())
     }
 
+    #[inline]
     fn push(
         &self,
         place: usize,
@@ -204,11 +215,15 @@ impl TableMapping {
         rows: &mut RowWriter,
     ) -> Result<(), Rejection> {
         let column = &self.columns[place];
-        let value = context.value(column)?;
-        if kind == ChangeKind::Append || !self.key.contains(&place) {
-            rows.push(&value);
+        let value = context.value(column);
+        // Looked at where it is: moving it out of the result would take as long as converting it.
+        if let Ok(value) = &value
+            && (kind == ChangeKind::Append || !self.key.contains(&place))
+        {
+            rows.push(value);
             return Ok(());
         }
+        let value = value?;
         // NULL equals nothing: such a row would never be found again, and two of them would fold into one.
         if value == Value::Null {
             let MappedColumn { column, source, .. } = column;

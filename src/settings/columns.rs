@@ -2,27 +2,30 @@
 
 use super::layer::LayerKind;
 use super::section::Section;
-use super::{ColumnSettings, ColumnSource, OnNull};
+use super::{ColumnSettings, ColumnSource, Mask, OnNull};
 use crate::expression::TEXT_MAX as EXPRESSION_MAX;
 use crate::value_format::{BytesEncoding, EpochUnit, ValueFormat, Zone};
 
 const ON_NULL: [(&str, OnNull); 3] =
     [("write", OnNull::Write), ("default", OnNull::Default), ("reject", OnNull::Reject)];
 
+const MASK: [(&str, Option<Mask>); 4] =
+    [("none", None), ("hash", Some(Mask::Hash)), ("redact", Some(Mask::Redact)), ("last4", Some(Mask::Last4))];
+
 /// Stands for every column that is not named.
 const OTHERS: &str = "*";
 
 /// The columns of a table.
 pub(super) struct Columns {
-    /// Whether columns that are not named take the member of their name.
-    pub(super) auto: bool,
+    /// Columns that are not named take the member of their name, with these options.
+    pub(super) auto: Option<ColumnSettings>,
     pub(super) named: Vec<ColumnSettings>,
 }
 
 /// Reads `columns` of a table.
 pub(super) fn read(table: &Section, defaults: &Section) -> Columns {
     if table.is_text("columns") {
-        let auto = table.parsed("columns", is_auto).is_some();
+        let auto = table.parsed("columns", is_auto).map(|()| plain(defaults, OTHERS, String::new()));
         return Columns { auto, named: Vec::new() };
     }
     let mut columns = table.section("columns");
@@ -31,10 +34,10 @@ pub(super) fn read(table: &Section, defaults: &Section) -> Columns {
     if columns.scopes().iter().any(|scope| scope.layer.kind == LayerKind::File && scope.name == own) {
         columns.keep(|scope| scope.layer.kind != LayerKind::Default);
     }
-    let (mut auto, mut named) = (false, Vec::new());
+    let (mut auto, mut named) = (None, Vec::new());
     for name in columns.names() {
         if name == OTHERS {
-            auto = columns.parsed(OTHERS, is_auto).is_some();
+            auto = columns.parsed(OTHERS, is_auto).map(|()| plain(defaults, OTHERS, String::new()));
         } else if columns.is_section(name) {
             let section = columns.section(name).or(defaults);
             named.extend(column(&section, name));
@@ -43,7 +46,7 @@ pub(super) fn read(table: &Section, defaults: &Section) -> Columns {
                 columns.mark_failed(name);
             }
         } else if let Some(from) = columns.nullable_text(name, 1..=1024) {
-            named.push(ColumnSettings::from(name, from));
+            named.push(plain(defaults, name, from));
         }
     }
     if !columns.all_sound() {
@@ -61,6 +64,11 @@ pub(super) fn read_defaults(section: &Section) {
 
 fn is_auto(text: &str) -> Result<(), String> {
     if text == "auto" { Ok(()) } else { Err("must be auto, or a section of columns".to_owned()) }
+}
+
+/// A column for which nothing but its source is said.
+fn plain(defaults: &Section, name: &str, from: String) -> ColumnSettings {
+    options(defaults, name, ColumnSource::From(from))
 }
 
 fn column(section: &Section, name: &str) -> Option<ColumnSettings> {
@@ -103,6 +111,7 @@ fn options(section: &Section, name: &str, source: ColumnSource) -> ColumnSetting
         default: section.optional_json("default"),
         required: section.flag("required"),
         on_null: section.choice("on_null", &ON_NULL),
+        mask: section.choice("mask", &MASK),
         format: ValueFormat {
             zone: section.parsed("zone", Zone::parse).unwrap_or_default(),
             epoch: section.parsed("epoch", EpochUnit::parse).unwrap_or_default(),

@@ -13,8 +13,8 @@ pub struct TableSettings {
     pub mode: WriteMode,
     /// Columns that identify a row: for `upsert`, `update` and `delete`.
     pub key: Vec<String>,
-    /// Whether columns that are not named take the member of their name: `"*": auto`.
-    pub auto: bool,
+    /// With which options columns that are not named take the member of their name, if they do: `"*": auto`.
+    pub auto: Option<ColumnSettings>,
     /// The named columns, ordered by name.
     pub columns: Vec<ColumnSettings>,
     /// A list in the document: each of its items is a row.
@@ -38,6 +38,8 @@ pub struct ColumnSettings {
     pub required: bool,
     /// What a `null` in the document means.
     pub on_null: OnNull,
+    /// What is written instead of the value itself.
+    pub mask: Option<Mask>,
     /// How documents write its values: `zone`, `epoch` and `encoding`.
     pub format: ValueFormat,
     /// The type that `pipeline schema` gives the column, in the database's own words.
@@ -53,6 +55,7 @@ impl ColumnSettings {
             default: None,
             required: false,
             on_null: OnNull::Write,
+            mask: None,
             format: ValueFormat::default(),
             sql_type: None,
         }
@@ -81,6 +84,31 @@ pub enum OnNull {
     Default,
     /// The event is refused.
     Reject,
+}
+
+/// What is written instead of a value that is not to be seen: `mask`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mask {
+    /// Its SHA-256.
+    Hash,
+    /// The same for every value.
+    Redact,
+    /// Stars, and its last four characters.
+    Last4,
+}
+
+impl Mask {
+    /// What stands for a text that is not shown.
+    pub const REDACTED: &str = "***";
+
+    /// The name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mask::Hash => "hash",
+            Mask::Redact => "redact",
+            Mask::Last4 => "last4",
+        }
+    }
 }
 
 /// How `insert` and `upsert` reach the table: `streams.<entity>.mode`.

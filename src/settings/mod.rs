@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::event::{Op, StreamId};
 
 pub use load::Layers;
-pub use mapping::{ColumnSettings, ColumnSource, OnNull, TableSettings, WriteMode};
+pub use mapping::{ColumnSettings, ColumnSource, Mask, OnNull, TableSettings, WriteMode};
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
 
@@ -410,6 +410,8 @@ pub struct StreamSettings {
     pub reshape: Option<String>,
     /// How a document's key is made up: `order:{tenant}:{id}`. Its parts are `$key.tenant` and `$key.id`.
     pub key_pattern: Option<String>,
+    /// What makes the hashes of masked columns its own.
+    pub mask_key: Option<Secret>,
     /// Field of the entry whose value decides the lane, and so the order; `None`: the document's key.
     pub order_by: Option<String>,
     /// Writers of this stream; each has its own connection and its own part of the keys.
@@ -430,5 +432,20 @@ impl StreamSettings {
     /// The names of its tables, for people.
     pub fn table_names(&self) -> String {
         self.tables.iter().map(|table| table.table.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Its columns that are masked.
+    pub fn masked_columns(&self) -> impl Iterator<Item = &ColumnSettings> {
+        let columns = self.tables.iter().flat_map(|table| table.columns.iter().chain(&table.auto));
+        columns.filter(|column| column.mask.is_some())
+    }
+
+    /// Whether a masked column comes from the document's key, so that nothing may show it.
+    pub fn masks_key(&self) -> bool {
+        self.masked_columns().any(|column| match &column.source {
+            ColumnSource::From(from) | ColumnSource::Add(from) => from == "$key" || from.starts_with("$key."),
+            ColumnSource::Expression(text) => text.contains("$key") || text.contains("$parts"),
+            ColumnSource::Constant(_) => false,
+        })
     }
 }

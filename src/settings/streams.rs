@@ -103,6 +103,7 @@ fn stream(
         filter: section.optional_lines("filter", EXPRESSION_MAX),
         reshape: section.optional_lines("reshape", EXPRESSION_MAX),
         key_pattern: section.optional_text("key_pattern", 1..=1024),
+        mask_key: section.secret("mask_key"),
         tables: tables::read(section, entity, of_tables, entities),
     };
     section.finish();
@@ -148,5 +149,9 @@ fn check(stream: &StreamSettings, section: &Section) {
     }
     if section.sound(&["stream_name"]) && !(1..=STREAM_NAME_BYTES_MAX).contains(&stream.stream_name.len()) {
         section.refuse("stream_name", format!("must be 1 to {STREAM_NAME_BYTES_MAX} bytes"));
+    }
+    const MASK_KEY_BYTES_MIN: usize = 16;
+    if stream.mask_key.as_ref().is_some_and(|key| key.expose().len() < MASK_KEY_BYTES_MIN) {
+        section.refuse("mask_key", format!("must be {MASK_KEY_BYTES_MIN} to 4096 characters: a short one is guessed"));
     }
 }

@@ -93,7 +93,7 @@ fn check(table: &TableSettings, section: &Section, hint: &str) {
             section.refuse("columns", format!("`{}` must be a column name, 1 to 64 characters", column.escape_debug()));
         }
     }
-    let columns_are_known = section.sound(&["columns"]) && !table.auto;
+    let columns_are_known = section.sound(&["columns"]) && table.auto.is_none();
     if columns_are_known && table.columns.is_empty() {
         section.refuse("columns", format!("must name at least one column{hint}"));
     }

@@ -12,7 +12,7 @@ use super::{ErrorClass, Session, SqlError, Target, catalogue};
 use crate::batch::{MappedBatch, MappedEvent};
 use crate::event::{Rejection, StreamId};
 use crate::lane::Span;
-use crate::mapping::{ChangeKind, fold};
+use crate::mapping::{ChangeKind, MaskedCopies, fold};
 use crate::row::Value;
 use crate::settings::FieldNames;
 use crate::supervision::progress::Progress;
@@ -35,6 +35,8 @@ pub struct LaneIdentity {
     pub generation: i64,
     /// Names of the entry's fields.
     pub fields: FieldNames,
+    /// How the copies in dead letters are masked, where columns are.
+    pub masked_copies: Option<Arc<MaskedCopies>>,
 }
 
 /// What a committed batch came to.

@@ -310,7 +310,11 @@ pub(super) fn sqlite_code(code: i32, message: &str) -> ErrorClass {
         "values were supplied",
     ];
     const OF_A_VALUE: &str = "JSON cannot hold";
+    const OF_A_SUM: &str = "integer overflow";
     let primary = code & 0xff;
+    if primary == 1 && message.starts_with(OF_A_SUM) {
+        return Data(OutOfRange);
+    }
     let of_a_statement = OF_A_STATEMENT.iter().any(|words| message.contains(words)) && !message.contains(OF_A_VALUE);
     if primary == 1 && !of_a_statement {
         return Data(Refused);

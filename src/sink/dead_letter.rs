@@ -27,7 +27,7 @@ pub async fn insert(
     kept: Kept,
 ) -> Result<(), SqlError> {
     let mut rows: Vec<[Value<'static>; COLUMNS.len()]> =
-        dead.iter().map(|(event, why)| row(lane, event, why)).collect();
+        dead.iter().map(|(event, why)| row_of(lane, event, why)).collect();
     if kept == Kept::Plain {
         rows.iter_mut().flatten().for_each(make_plain);
     }
@@ -86,24 +86,31 @@ fn insert_sql(backend: DbBackend, rows: usize) -> Sql {
     .into()
 }
 
-fn row(lane: &LaneIdentity, event: &MappedEvent, why: &Rejection) -> [Value<'static>; COLUMNS.len()] {
+fn row_of(lane: &LaneIdentity, event: &MappedEvent, why: &Rejection) -> [Value<'static>; COLUMNS.len()] {
+    match &lane.masked_copies {
+        Some(copies) => row(lane, &copies.entry(&event.entry), &copies.document(&event.document), why),
+        None => row(lane, &event.entry, &event.document, why),
+    }
+}
+
+fn row(lane: &LaneIdentity, entry: &Entry, document: &Document, why: &Rejection) -> [Value<'static>; COLUMNS.len()] {
     let text = |text: &str| Value::text(text.to_owned());
     let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
     let optional = |value: Option<String>| value.map_or(Value::Null, Value::text);
-    let field = |name: &str| optional(event.entry.field(name).map(readable));
+    let field = |name: &str| optional(entry.field(name).map(readable));
     [
         text(&lane.pipeline),
         text(&lane.stream),
-        text(&event.entry.id.to_string()),
-        number(event.entry.id.ms),
-        number(event.entry.id.seq),
+        text(&entry.id.to_string()),
+        number(entry.id.ms),
+        number(entry.id.seq),
         number(u64::from(lane.lane)),
         text(&lane.entity),
         field(&lane.fields.key),
         field(&lane.fields.op),
-        text(&entry_json(&event.entry, &lane.fields)),
+        text(&entry_json(entry, &lane.fields)),
         // What could not even be decoded still keeps its payload.
-        document_text(&event.document).map_or_else(|| field(&lane.fields.payload), Value::text),
+        document_text(document).map_or_else(|| field(&lane.fields.payload), Value::text),
         text(why.class.name()),
         optional(why.column.clone()),
         text(&why.message.replace('\0', "\u{fffd}")),

@@ -6,7 +6,7 @@ use redis::Pipeline;
 
 use crate::event::{Op, StreamId};
 use crate::metrics::names;
-use crate::settings::{Durability, LogSettings, StreamSettings};
+use crate::settings::{Durability, LogSettings, Mask, StreamSettings};
 use crate::stream::write::{Reached, wanted_text};
 
 /// One entry of `log.streams.success_insert` or `log.streams.failed_insert`.
@@ -19,6 +19,7 @@ pub(super) struct Line {
 impl Line {
     /// A write that reached Redis.
     pub(super) fn success(stream: &StreamSettings, op: Op, key: &str, timestamp: &str) -> Line {
+        let key = if stream.masks_key() { Mask::REDACTED } else { key };
         let fields = vec![
             ("entity", stream.entity.clone()),
             ("stream", stream.stream_name.clone()),
@@ -32,6 +33,7 @@ impl Line {
     /// A write that did not reach Redis, or not as durably as wanted.
     pub(super) fn failure(stream: &StreamSettings, op: Op, key: &str, timestamp: &str, error: String) -> Line {
         let mut line = Line::success(stream, op, key, timestamp);
+        let error = if stream.masks_key() { error.replace(key, Mask::REDACTED) } else { error };
         line.failed = true;
         line.fields.push(("error", error));
         line

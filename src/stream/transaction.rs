@@ -239,6 +239,7 @@ mod tests {
             filter: None,
             reshape: None,
             key_pattern: None,
+            mask_key: None,
             tables: vec![],
         }
     }

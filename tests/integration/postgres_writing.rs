@@ -96,6 +96,7 @@ impl Lane {
             lane: 0,
             generation: positions[0].generation,
             fields: FieldNames { key, op, payload, timestamp, ack },
+            masked_copies: None,
         };
         let session = target.open_session(std::slice::from_ref(&plan)).await.unwrap();
         let applier = Applier::new(session, target, identity, [plan].into(), LIMIT, Progress::default());

@@ -86,6 +86,7 @@ fn stream(entity: &str, document: DocumentSource) -> StreamSettings {
         filter: None,
         reshape: None,
         key_pattern: None,
+        mask_key: None,
         tables: vec![],
     }
 }

@@ -6,7 +6,7 @@ mod report;
 use write_behind::error::PipelineError;
 use write_behind::logging;
 use write_behind::mapping::Mapping;
-use write_behind::settings::{Layers, Settings, StreamSettings};
+use write_behind::settings::{Layers, Mask, Settings, StreamSettings};
 use write_behind::sink::{ErrorClass, Target, checkpoint, rights};
 use write_behind::startup::{compile_mapping, connect_redis};
 
@@ -84,6 +84,9 @@ async fn tables(settings: &Settings, target: &Target, report: &mut Report) -> Re
         match compile_mapping(target, stream).await {
             Ok(Ok(mapping)) => {
                 report.ok(described(stream, &mapping))?;
+                if stream.mask_key.is_none() && stream.masked_columns().any(|column| column.mask == Some(Mask::Hash)) {
+                    report.warning(guessable(stream))?;
+                }
                 if bookkept {
                     may_write(target, stream, &mapping, report).await?;
                 }
@@ -135,6 +138,14 @@ fn described(stream: &StreamSettings, mapping: &Mapping) -> String {
         format!("table {}, {} columns, {mode}", table.table.name, table.columns.len())
     });
     format!("stream {}: {} to {}", stream.entity, stream.stream_name, tables.collect::<Vec<_>>().join("; "))
+}
+
+fn guessable(stream: &StreamSettings) -> String {
+    let entity = &stream.entity;
+    format!(
+        "streams.{entity}.mask_key is not set: whoever tries out all mail addresses or telephone numbers finds which of \
+         them a hash is of"
+    )
 }
 
 /// How far the stream has come, which also shows whether the checkpoints can be read.

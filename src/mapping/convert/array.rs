@@ -31,7 +31,8 @@ struct Found<'c> {
 
 impl Found<'_> {
     fn list(&mut self, list: &str, depth: usize) -> Result<(), Rejection> {
-        let items: Vec<&RawValue> = serde_json::from_str(list)
+        // Of bytes, so that the reader of texts has no user but `members`, and is a part of it there.
+        let items: Vec<&RawValue> = serde_json::from_slice(list.as_bytes())
             .map_err(|error| Rejection::new(RejectionClass::BadJson, format!("{}: {error}", shown(list))))?;
         let length = u32::try_from(items.len()).unwrap_or(u32::MAX);
         if depth == DIMENSIONS_MAX {

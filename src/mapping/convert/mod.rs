@@ -41,8 +41,6 @@ mod tests;
 mod text;
 mod time;
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
 use super::interval::Interval;
@@ -56,14 +54,17 @@ pub use number::{Size as NumberSize, is_number};
 pub use time::{epoch_ms, is_day};
 
 /// Converts a member of a document, given as its JSON text. The rejection's message does not yet name the column.
+#[inline(always)] // Almost every value comes here, and all that is seldom is in functions of its own.
 pub fn json<'a>(json: &'a str, column: &Column, format: &ValueFormat) -> Result<Value<'a>, Rejection> {
     if matches!(column.kind, ColumnKind::Json) && json != "null" {
         return json::convert(json, column);
     }
     match json.as_bytes().first() {
-        Some(b'"') => match unescaped(json)? {
-            Cow::Borrowed(plain) => text(plain, column, format),
-            Cow::Owned(unescaped) => text(&unescaped, column, format).map(Value::into_owned),
+        Some(b'"') => match (unescaped(json), &column.kind) {
+            // NUL stands in JSON only as an escape: it has not to be looked for here.
+            (Some(plain), ColumnKind::Text { max_chars, max_bytes }) => text::within(plain, *max_chars, *max_bytes),
+            (Some(plain), _) => text(plain, column, format),
+            (None, _) => escaped(json, column, format),
         },
         Some(b'-' | b'0'..=b'9') => number::convert(json, column, format),
         Some(b't' | b'f') => match column.kind {
@@ -94,13 +95,16 @@ fn list(json: &str, column: &Column, format: &ValueFormat) -> Result<Value<'stat
     }
 }
 
-/// The text of a JSON string, which is known to be one: as it stands where nothing in it is escaped.
-fn unescaped(json: &str) -> Result<Cow<'_, str>, Rejection> {
-    let plain = json.get(1..json.len() - 1).filter(|text| !text.as_bytes().contains(&b'\\'));
-    match plain {
-        Some(plain) => Ok(Cow::Borrowed(plain)),
-        None => serde_json::from_str(json).map(Cow::Owned).map_err(|_| json::lone_surrogate(json)),
-    }
+/// The text of a JSON string, which is known to be one, if it stands there as it is.
+fn unescaped(json: &str) -> Option<&str> {
+    json.get(1..json.len() - 1).filter(|text| !text.as_bytes().contains(&b'\\'))
+}
+
+/// Converts a JSON string with escapes in it.
+#[inline(never)]
+fn escaped(json: &str, column: &Column, format: &ValueFormat) -> Result<Value<'static>, Rejection> {
+    let unescaped: String = serde_json::from_str(json).map_err(|_| json::lone_surrogate(json))?;
+    text(&unescaped, column, format).map(Value::into_owned)
 }
 
 /// Converts a text: a JSON string, a hash's field, a key.
@@ -157,8 +161,8 @@ fn other_text<'a>(value: &'a str, column: &Column, format: &ValueFormat) -> Resu
             None => Err(wrong()),
         },
         ColumnKind::Address(address) => address::convert(value, *address)?.map(Value::text).ok_or_else(wrong),
-        // In a hash an array can only be a text.
-        ColumnKind::Array { element } => match serde_json::from_str::<&RawValue>(value) {
+        // In a hash an array can only be a text. Of bytes as in `array`.
+        ColumnKind::Array { element } => match serde_json::from_slice::<&RawValue>(value.as_bytes()) {
             Ok(array) if array.get().starts_with('[') => array::convert(array.get(), element, format),
             _ => Err(wrong()),
         },

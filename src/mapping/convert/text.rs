@@ -5,22 +5,26 @@ use crate::event::{Rejection, RejectionClass};
 use crate::row::Value;
 
 /// A text that is as long as the column takes.
+#[inline]
 pub fn within(value: &str, max_chars: Option<u64>, max_bytes: Option<u64>) -> Result<Value<'_>, Rejection> {
     let bytes = value.len() as u64;
-    if let Some(max) = max_chars {
-        // The length in bytes is no less than the length in characters, and costs nothing to know.
-        let chars = if bytes <= max { 0 } else { value.chars().count() as u64 };
-        if chars > max {
-            let message = format!("{} has {chars} characters, the column takes {max}", shown(value));
-            return Err(Rejection::new(RejectionClass::TooLong, message));
-        }
-    }
-    match max_bytes {
-        Some(max) if bytes > max => {
-            let message = format!("{} has {bytes} bytes, the column takes {max}", shown(value));
-            Err(Rejection::new(RejectionClass::TooLong, message))
-        }
-        _ => Ok(Value::text(value)),
+    // The length in bytes is no less than the length in characters, and costs nothing to know.
+    let is_short = max_chars.is_none_or(|max| bytes <= max) && max_bytes.is_none_or(|max| bytes <= max);
+    if is_short { Ok(Value::text(value)) } else { counted(value, max_chars, max_bytes) }
+}
+
+/// The same, of a text that has more bytes than the column takes characters or bytes.
+#[cold]
+fn counted(value: &str, max_chars: Option<u64>, max_bytes: Option<u64>) -> Result<Value<'_>, Rejection> {
+    let of = |length, what, max: Option<u64>| {
+        let max = max.filter(|max| length > *max)?;
+        let message = format!("{} has {length} {what}, the column takes {max}", shown(value));
+        Some(Rejection::new(RejectionClass::TooLong, message))
+    };
+    let chars = of(value.chars().count() as u64, "characters", max_chars);
+    match chars.or_else(|| of(value.len() as u64, "bytes", max_bytes)) {
+        Some(too_long) => Err(too_long),
+        None => Ok(Value::text(value)),
     }
 }
 

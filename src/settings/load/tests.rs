@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::super::layer::LayerKind;
-use super::super::{ColumnSettings, ColumnSource, DocumentSource, FieldNames, OnMissing, OnNull, RdbmsKind, StartId};
-use super::super::{WriteBehind, WriteMode};
+use super::super::{ColumnSettings, ColumnSource, DocumentSource, FieldNames, Mask, OnMissing, OnNull, RdbmsKind};
+use super::super::{StartId, WriteBehind, WriteMode};
 use super::*;
 use crate::event::StreamId;
 
@@ -399,7 +399,7 @@ fn a_stream_has_several_tables_or_the_keys_of_one() {
     );
     let [items, orders] = settings.stream("order").expect("runs").tables.as_slice() else { panic!("{settings:?}") };
     assert_eq!((items.setting.as_str(), items.table.as_str()), ("streams.order.tables.items", "shop.order_items"));
-    assert_eq!((items.auto, items.columns.len(), items.mode), (true, 0, WriteMode::Append));
+    assert_eq!((items.auto.is_some(), items.columns.len(), items.mode), (true, 0, WriteMode::Append));
     assert_eq!(
         (orders.table.as_str(), orders.mode, orders.key.as_slice()),
         ("orders", WriteMode::Upsert, &["id".into()][..])
@@ -408,13 +408,26 @@ fn a_stream_has_several_tables_or_the_keys_of_one() {
         ColumnSettings { default: Some("\"7\"".into()), required: true, ..ColumnSettings::from("total", "total") };
     assert_eq!(orders.columns, [ColumnSettings::from("id", "id"), total]);
     let [plain] = settings.stream("plain").expect("runs").tables.as_slice() else { panic!("{settings:?}") };
-    assert_eq!((plain.setting.as_str(), plain.mode, plain.auto), ("streams.plain", WriteMode::Upsert, true));
+    assert_eq!((plain.setting.as_str(), plain.mode, plain.auto.is_some()), ("streams.plain", WriteMode::Upsert, true));
     let v = ColumnSettings {
         source: ColumnSource::Constant("\"x\"".into()),
         on_null: OnNull::Reject,
         ..ColumnSettings::from("v", "")
     };
     assert_eq!(plain.columns, [ColumnSettings::from("id", "$id"), v]);
+}
+
+#[test]
+fn every_column_has_what_column_defaults_say() {
+    let settings = good(
+        "column_defaults: {mask: redact}\n\
+         streams: {a: {mask_key: 0123456789abcdef, columns: {a: b, c: {from: d, mask: last4}, \"*\": auto}}}\n",
+        &[],
+    );
+    let stream = settings.stream("a").expect("runs");
+    let masks: Vec<_> = stream.masked_columns().map(|column| (column.column.as_str(), column.mask)).collect();
+    assert_eq!(masks, [("a", Some(Mask::Redact)), ("c", Some(Mask::Last4)), ("*", Some(Mask::Redact))]);
+    assert!(!format!("{settings:?}").contains("0123456789abcdef"));
 }
 
 #[test]
@@ -464,6 +477,10 @@ fn what_is_wrong_with_tables_and_columns_is_said_with_its_place() {
         }),
         ("column_defaults: {on_null: ignore}", {
             "column_defaults.on_null: must be one of write, default, reject, not `ignore` (from my.yaml)"
+        }),
+        ("streams: {a: {mask_key: secret, columns: {i: {from: x, mask: md5}}}}", {
+            "streams.a.columns.i.mask: must be one of none, hash, redact, last4, not `md5` (from my.yaml)\n\
+             streams.a.mask_key: must be 16 to 4096 characters: a short one is guessed"
         }),
     ] {
         assert_problems(text, &[], &expected.lines().collect::<Vec<_>>());

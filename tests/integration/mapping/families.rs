@@ -47,7 +47,7 @@ async fn lines_come_stay_and_go_with_their_order() {
         let first = document(&[line("a", 1), line("b", 2), line("c", 3)]);
         let second = document(&[line("c", 4), line("d", 5)]);
         let (none, twice) = (document(&[]), document(&[line("a", 1), line("b", 2), line("a", 3)]));
-        let without = document(&[line("a", 1), r#"{"sku": "b"}"#.to_owned()]);
+        let without = document(&[line("a", 1), r#"{"sku": "b", "cents": 1}"#.to_owned()]);
         let all: [&[(&str, &str)]; 7] = [
             &[("key", "o1"), ("payload", &first)],
             &[("key", "o2"), ("payload", &first)],

@@ -3,6 +3,7 @@
 mod columns;
 mod expressions;
 mod families;
+mod masking;
 mod operations;
 mod rows_that_are_there;
 mod tables;

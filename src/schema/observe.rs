@@ -82,9 +82,11 @@ pub fn observe(
         *all = all.and(value);
     });
     for (settings, seen) in stream.tables.iter().zip(&mut seen) {
-        for column in &settings.columns {
-            let all = seen.columns.entry(column.column.clone()).or_default();
-            *all = declared(column, *all);
+        for (name, seen) in &mut seen.columns {
+            let named = settings.columns.iter().find(|column| column.column == *name);
+            if let Some(column) = named.or(settings.auto.as_ref()) {
+                *seen = declared(column, *seen);
+            }
         }
         let marked = settings.soft_delete.iter().map(|name| (name.clone(), Seen::of(Shape::Time { instant: true })));
         seen.columns.extend(marked);
@@ -104,10 +106,11 @@ fn named(settings: &TableSettings) -> BTreeSet<String> {
     columns.chain(&settings.key).cloned().collect()
 }
 
-/// A value that is missing says nothing of the others, and a default stands for none that was seen.
+/// A mask has nothing to do with what a path leads to. A value that is missing says nothing of the others, and a default stands for none that was seen.
 fn relax(settings: &mut TableSettings) {
-    for column in &mut settings.columns {
+    for column in settings.columns.iter_mut().chain(&mut settings.auto) {
         column.required = false;
+        column.mask = None;
         column.on_null = OnNull::Write;
         column.default = None;
         if let ColumnSource::Add(from) = &column.source {
@@ -167,6 +170,8 @@ fn declared(column: &ColumnSettings, seen: Seen) -> Seen {
     let seen = column.default.as_deref().map_or(seen, |json| seen.and(literal(json)));
     let format = &column.format;
     match seen.shape {
+        // 64 digits of a hash, or no more characters than before.
+        _ if column.mask.is_some() => Seen { shape: Shape::Text, chars: seen.chars.max(64) },
         Shape::Number(_) if format.epoch != EpochUnit::Auto => Seen { shape: Shape::Time { instant: true }, ..seen },
         _ if format.encoding != BytesEncoding::Text => Seen { shape: Shape::Bytes, ..seen },
         _ => seen,

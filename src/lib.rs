@@ -16,6 +16,7 @@ pub mod mapping;
 pub mod metrics;
 pub mod pipeline;
 pub mod row;
+pub mod schema;
 pub mod settings;
 pub mod sink;
 pub mod startup;

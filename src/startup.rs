@@ -223,7 +223,10 @@ fn missing_table(settings: &TableSettings) -> String {
     let TableSettings { setting, table, .. } = settings;
     let is_example = table == "user_actions";
     let hint = if is_example { ", or make the shipped example's with `pipeline migrate up --example`" } else { "" };
-    format!("{setting}.table: there is no table `{table}`: create it, or name another{hint}")
+    format!(
+        "{setting}.table: there is no table `{table}`: create it (`pipeline schema print` gives the SQL, `pipeline schema \
+         apply` runs it), or name another{hint}"
+    )
 }
 
 /// Waits for what can come right by itself.

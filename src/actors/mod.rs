@@ -5,6 +5,7 @@
 //!      ▲  ▲                         │                         │ │
 //!      │  └────DocumentsFetched─────┘                         │ └──BatchCommitted──► MetricsActor
 //!      └───────────────────────Committed──────────────────────┘
+//! TableWatch: ends the group when one of its tables was altered
 //! Supervisor: starts them as a group, hears how each ends, restarts, drains
 //! ```
 
@@ -14,4 +15,5 @@ pub mod rdbms_writer;
 pub mod stream_group;
 pub mod stream_reader;
 pub mod supervisor;
+pub mod table_watch;
 pub mod transformer;

@@ -13,6 +13,7 @@ use super::messages::{ActorExited, ActorName, Begin, Drain, Feedback};
 use super::metrics::MetricsActor;
 use super::rdbms_writer::{RdbmsWriter, RdbmsWriterStart};
 use super::stream_reader::{StreamReader, StreamReaderStart};
+use super::table_watch::{TableWatch, TableWatchStart};
 use super::transformer::{Transformer, TransformerStart};
 use crate::audit::{StreamState, WentBack};
 use crate::event::StreamId;
@@ -62,7 +63,7 @@ pub struct StreamGroup {
     draining: watch::Sender<bool>,
     progress: Vec<(ActorName, Progress)>,
     /// An actor ends when nobody holds its address: these must not end before the reader has told why it did.
-    _others: (Vec<Addr<Transformer>>, Vec<Addr<RdbmsWriter>>),
+    _others: (Vec<Addr<Transformer>>, Vec<Addr<RdbmsWriter>>, Addr<TableWatch>),
 }
 
 /// Finds out all that a generation begins with: the table, the mapping, the server's abilities, the checkpoint.
@@ -199,7 +200,8 @@ impl StreamGroup {
         transformers.iter().for_each(|transformer| transformer.do_send(Feedback(reader.clone().recipient())));
         // Only now: a batch that came through before could give its credits back to nobody.
         reader.do_send(Begin);
-        let _others = (transformers, writers);
+        let watch = group.table_watch(threads[0], &prepared.mapping);
+        let _others = (transformers, writers, watch);
         let Builder { arbiters, progress, .. } = group;
         StreamGroup { arbiters, reader, draining, progress, _others }
     }
@@ -318,6 +320,21 @@ impl Builder<'_> {
             log: self.log.new(o!("actor" => "StreamReader")),
         };
         self.start(arbiter, name, last_words, move |_| StreamReader::new(start))
+    }
+
+    fn table_watch(&self, arbiter: usize, mapping: &Mapping) -> Addr<TableWatch> {
+        let name = ActorName { actor: "TableWatch".to_owned(), lane: None };
+        let last_words = LastWords::default();
+        let settings = &self.shared.settings.rdbms;
+        let start = TableWatchStart {
+            target: self.shared.target.clone(),
+            plans: mapping.plans().into(),
+            interval: settings.catalogue_refresh,
+            limit: settings.statement_timeout,
+            draining: self.draining.subscribe(),
+            last_words: last_words.clone(),
+        };
+        self.start(arbiter, name, last_words, move |_| TableWatch::new(start))
     }
 
     fn watch(&mut self, actor: &ActorName) -> Progress {

@@ -36,7 +36,7 @@ use crate::table::TablePlan;
 
 pub use change::{Change, ChangeKind, Extent, Places};
 use context::{Context, Members, Origin};
-pub(crate) use convert::{canonical_decimal, is_number};
+pub(crate) use convert::{NumberSize, canonical_decimal, is_day, is_number};
 pub use explain::Explanation;
 pub use fold::{FamilyRows, Step, fold};
 pub use interval::Interval;
@@ -44,6 +44,7 @@ use key_pattern::KeyPattern;
 pub use masked_copy::MaskedCopies;
 use members::Paths;
 pub use table_mapping::{MappedColumn, TableChanges, TableMapping};
+pub(crate) use timestamp::from_text as instant_of;
 
 /// How the events of one stream become rows.
 #[derive(Clone, Debug)]

@@ -95,6 +95,15 @@ fn sources(section: &Section) -> Vec<ColumnSource> {
     from.into_iter().chain(value).chain(expr).chain(add).collect()
 }
 
+fn sql_type(section: &Section) -> Option<String> {
+    let declared = section.optional_text("type", 1..=255)?;
+    // It becomes part of a statement that somebody else may read and run.
+    if declared.contains([';', '\\']) || declared.contains("--") || declared.contains("/*") {
+        section.refuse("type", "must be the name of a type alone, such as numeric(30,9)");
+    }
+    Some(declared)
+}
+
 fn options(section: &Section, name: &str, source: ColumnSource) -> ColumnSettings {
     ColumnSettings {
         column: name.to_owned(),
@@ -108,5 +117,6 @@ fn options(section: &Section, name: &str, source: ColumnSource) -> ColumnSetting
             epoch: section.parsed("epoch", EpochUnit::parse).unwrap_or_default(),
             encoding: section.parsed("encoding", BytesEncoding::parse).unwrap_or_default(),
         },
+        sql_type: sql_type(section),
     }
 }

@@ -42,6 +42,8 @@ pub struct ColumnSettings {
     pub mask: Option<Mask>,
     /// How documents write its values: `zone`, `epoch` and `encoding`.
     pub format: ValueFormat,
+    /// The type that `pipeline schema` gives the column, in the database's own words.
+    pub sql_type: Option<String>,
 }
 
 impl ColumnSettings {
@@ -55,6 +57,7 @@ impl ColumnSettings {
             on_null: OnNull::Write,
             mask: None,
             format: ValueFormat::default(),
+            sql_type: None,
         }
     }
 }

@@ -147,6 +147,8 @@ pub struct RdbmsSettings {
     pub retry_jitter: f64,
     /// Most events of one transaction.
     pub transaction_events_max: usize,
+    /// How often a stream looks whether its tables were altered.
+    pub catalogue_refresh: Duration,
     /// Create or upgrade the bookkeeping tables at start.
     pub migrate_on_start: bool,
 }

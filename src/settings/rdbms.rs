@@ -56,6 +56,7 @@ pub(super) fn read(section: &Section) -> RdbmsSettings {
         retry_multiplier: section.number("retry_multiplier", 1.0..=100.0),
         retry_jitter: section.number("retry_jitter", 0.0..=1.0),
         transaction_events_max: section.integer("transaction_events_max", 1..=1_000_000),
+        catalogue_refresh: section.seconds("catalogue_refresh_sec", 0.1..=86_400.0),
         migrate_on_start: section.flag("migrate_on_start"),
     };
     if section.sound(&["retry_delay_sec", "retry_delay_max_sec"]) && settings.retry_delay_max < settings.retry_delay {

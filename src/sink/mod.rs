@@ -9,6 +9,7 @@ pub mod bisect;
 pub mod catalogue;
 pub mod checkpoint;
 pub mod classify;
+pub mod ddl;
 mod dead_letter;
 mod mysql;
 mod postgres;

@@ -59,7 +59,7 @@ pub async fn range_after(
     ask(connection, &command, "reading a range of", stream, entries).await
 }
 
-/// The newest entries of `stream`, at most `count`, in order.
+/// The newest entries of `stream`, at most `count` of them, in order; never waits.
 ///
 /// # Errors
 ///
@@ -67,7 +67,7 @@ pub async fn range_after(
 pub async fn newest(connection: &mut ReadConnection, stream: &str, count: usize) -> Result<Vec<Entry>, RedisFailure> {
     let mut command = redis::cmd("XREVRANGE");
     command.arg(stream).arg("+").arg("-").arg("COUNT").arg(count.max(1));
-    let mut found = ask(connection, &command, "reading the end of", stream, entries).await?;
+    let mut found = ask(connection, &command, "reading the newest entries of", stream, entries).await?;
     found.reverse();
     Ok(found)
 }

@@ -89,10 +89,7 @@ impl fmt::Display for ExitReason {
                 )
             }
             ExitReason::TableAltered(table) => {
-                write!(
-                    f,
-                    "table {table} was altered while events were refused; looking at it anew before any is given up"
-                )
+                write!(f, "table {table} was altered: the mapping is compiled again, for the table as it is now")
             }
             ExitReason::StreamReset(WentBack { newest, .. }) => {
                 write!(

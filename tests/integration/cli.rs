@@ -8,6 +8,7 @@ mod help;
 mod insert;
 mod metrics;
 mod migrate;
+mod schema;
 mod startup;
 mod terminal;
 mod test_mapping;

@@ -55,6 +55,7 @@ async fn target_with(database: &TestDatabase, statement_timeout: Duration) -> Ta
         retry_multiplier: 1.0,
         retry_jitter: 0.0,
         transaction_events_max: 5000,
+        catalogue_refresh: Duration::from_secs(10),
         migrate_on_start: true,
     };
     Target::connect(&settings).await.unwrap()

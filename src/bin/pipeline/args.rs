@@ -11,6 +11,7 @@ use crate::generate::GenerateArgs;
 use crate::insert::InsertArgs;
 use crate::metrics::MetricsArgs;
 use crate::migrate::MigrateArgs;
+use crate::schema::SchemaArgs;
 use crate::test_mapping::TestMappingArgs;
 
 /// Writes JSON documents behind from Redis Streams to PostgreSQL, MySQL/MariaDB or SQLite: once, in order, and soon.
@@ -40,6 +41,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Run test files: documents, and the rows that must come of them; needs no server
     TestMapping(TestMappingArgs),
+    /// Print, compare or make the tables and columns that the mappings need
+    Schema(SchemaArgs),
     /// Create or drop the bookkeeping tables, or the table of the example
     Migrate(MigrateArgs),
     /// Write made-up user actions to Redis

@@ -8,9 +8,9 @@ use write_behind::logging;
 use write_behind::mapping::Mapping;
 use write_behind::settings::{Layers, Mask, Settings, StreamSettings};
 use write_behind::sink::{ErrorClass, Target, checkpoint, rights};
-use write_behind::startup::{check_folder, compile_mapping, connect_redis, connect_target};
+use write_behind::startup::{compile_mapping, connect_redis};
 
-use crate::database::{self, is_missing_file};
+use crate::database::{self, connect_without_creating, is_missing_file};
 use crate::runtime::block_on;
 use migration::Migrator;
 use report::Report;
@@ -55,18 +55,14 @@ async fn servers(settings: &Settings, report: &mut Report) -> Result<(), Pipelin
 
 /// Connects, but does not create a SQLite file.
 async fn connect_database(settings: &Settings, report: &mut Report) -> Result<Target, PipelineError> {
+    let target = connect_without_creating(settings).await?;
     let address = settings.rdbms.address();
-    if !is_missing_file(&settings.rdbms) {
-        let target = connect_target(settings).await?;
-        report.ok(address)?;
-        return Ok(target);
+    match is_missing_file(&settings.rdbms) {
+        true => report
+            .note(format_args!("{address} is not there yet: `pipeline run` and `pipeline migrate up` create it"))?,
+        false => report.ok(address)?,
     }
-    check_folder(&settings.rdbms)?;
-    report.note(format_args!("{address} is not there yet: `pipeline run` and `pipeline migrate up` create it"))?;
-    // An empty database like the one that would be made.
-    let mut empty = settings.clone();
-    empty.rdbms.url_options = Some("mode=memory".to_owned());
-    connect_target(&empty).await
+    Ok(target)
 }
 
 async fn tables(settings: &Settings, target: &Target, report: &mut Report) -> Result<(), PipelineError> {

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod confirm;
 mod database;
 mod dead_letters;
 mod demo;
@@ -14,6 +15,7 @@ mod migrate;
 mod output;
 mod run;
 mod runtime;
+mod schema;
 mod signals;
 mod test_mapping;
 mod usage;
@@ -52,6 +54,7 @@ fn execute(args: Args) -> Result<ExitCode, PipelineError> {
         Command::Check => check::check(&layers).map(|()| ExitCode::SUCCESS),
         Command::Explain(args) => with_settings(&layers, |settings, _| explain::explain(&args, &settings)),
         Command::TestMapping(args) => test_mapping::test_mapping(&args, &layers).map(|()| ExitCode::SUCCESS),
+        Command::Schema(args) => with_settings(&layers, |settings, _| schema::schema(&args, &settings)),
         Command::Migrate(args) => with_settings(&layers, |settings, _| migrate::migrate(&args, &settings)),
         Command::Generate(args) => with_settings(&layers, |settings, _| generate::generate(&args, &settings)),
         Command::Insert(args) => {

@@ -1,7 +1,5 @@
 //! `pipeline migrate`: the bookkeeping tables, and the table of the example.
 
-use std::io::{self, BufRead, IsTerminal, Write};
-
 use clap::Subcommand;
 use entity::prelude::{Checkpoint, DeadLetter, UserAction};
 use migration::{ExampleMigrator, Migrator, MigratorTrait};
@@ -11,10 +9,10 @@ use write_behind::settings::Settings;
 use write_behind::sink::Target;
 use write_behind::startup;
 
+use crate::confirm::confirm;
 use crate::database::{connect_existing, failed, migrations};
 use crate::output;
 use crate::runtime::block_on;
-use crate::usage::wrong_arguments;
 
 /// Arguments of `pipeline migrate`.
 #[derive(Debug, clap::Args)]
@@ -88,7 +86,7 @@ async fn down<M: MigratorTrait>(example: bool, settings: &Settings, yes: bool) -
     let lost = if example { example_loss(&target).await } else { bookkeeping_loss(&target).await };
     output::remark(format_args!("this drops, from {}:\n{lost}", settings.rdbms.address()));
     if !yes {
-        confirm()?;
+        confirm::<MigrateArgs>("pipeline migrate", "nothing was dropped", "to drop these tables")?;
     }
     // With the table that remembers the migrations, so that nothing of the pipeline stays.
     M::reset(target.db()).await.map_err(|error| failed(settings, "the tables cannot be dropped", error))?;
@@ -124,18 +122,5 @@ where
         Ok(count) => count.to_string(),
         // Half a migration may have run: that table is not there, and the rest must go all the same.
         Err(_) => "no".to_owned(),
-    }
-}
-
-/// Asks on the terminal. Where there is none, nobody can be asked.
-fn confirm() -> Result<(), PipelineError> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        wrong_arguments::<MigrateArgs>("pipeline migrate", "nothing was dropped: --yes is needed to drop these tables");
-    }
-    let mut answer = String::new();
-    let asked = write!(io::stderr(), "go on? y or n: ").and_then(|()| io::stdin().lock().read_line(&mut answer));
-    match asked {
-        Ok(_) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
-        _ => Err(PipelineError::Failed("nothing was dropped: the answer was not `y`".to_owned())),
     }
 }

@@ -43,8 +43,6 @@ mod time;
 
 use serde_json::value::RawValue;
 
-pub(crate) use number::{canonical_decimal, is_number};
-
 use super::interval::Interval;
 use crate::event::{Rejection, RejectionClass};
 use crate::row::Value;
@@ -52,7 +50,8 @@ use crate::table::{Clock, Column, ColumnKind};
 use crate::value_format::ValueFormat;
 
 pub use canonical::canonical;
-pub use time::epoch_ms;
+pub use number::{Size as NumberSize, canonical_decimal, is_number};
+pub use time::{epoch_ms, is_day};
 
 /// Converts a member of a document, given as its JSON text. The rejection's message does not yet name the column.
 #[inline(always)] // Almost every value comes here, and all that is seldom is in functions of its own.

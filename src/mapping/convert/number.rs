@@ -141,18 +141,18 @@ pub fn number_or_text<'a>(text: &'a str, column: &Column) -> Result<Value<'a>, R
 }
 
 /// How many digits a number has, and where, without the zeros at its ends.
-struct Size {
+pub struct Size {
     /// All of them; none for 0.
-    significant: i64,
+    pub significant: i64,
     /// Those before the point: below 0, as many zeros stand between the point and the first digit.
-    before: i64,
+    pub before: i64,
     /// Those after the point: below 0, as many zeros stand between the last digit and the point.
-    after: i64,
+    pub after: i64,
 }
 
 impl Size {
     /// `None` if the exponent is beyond all reason.
-    fn of(number: &str) -> Option<Size> {
+    pub fn of(number: &str) -> Option<Size> {
         let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
         let exponent: i64 = exponent.parse().ok()?;
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));

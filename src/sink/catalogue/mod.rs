@@ -1,5 +1,6 @@
 //! The database's catalogue: a table's columns, types and unique indexes.
 
+pub mod declared;
 mod mysql;
 mod postgres;
 mod sqlite;

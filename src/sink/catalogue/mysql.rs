@@ -3,6 +3,7 @@
 use sea_orm::{DatabaseConnection, QueryResult};
 
 use super::super::SqlError;
+use super::declared::Declared;
 use super::{by_index, query, texts};
 use crate::table::{Address, Clock, Column, ColumnKind, Table, TableName};
 
@@ -178,6 +179,38 @@ fn kind(data_type: &str, sql_type: &str, numbers: &Numbers) -> ColumnKind {
         }
         _ => ColumnKind::Other,
     }
+}
+
+/// What a type takes that is declared.
+pub fn declared(declared: &Declared, sql_type: &str) -> ColumnKind {
+    let word = declared.name.split_whitespace().next().unwrap_or_default();
+    let data_type = match word {
+        "boolean" | "bool" => "tinyint",
+        "integer" => "int",
+        "dec" | "numeric" | "fixed" => "decimal",
+        "real" => "double",
+        "character" if declared.name.contains("varying") => "varchar",
+        "character" => "char",
+        word => word,
+    };
+    let number = |place: usize| declared.numbers.get(place).and_then(|number| u64::try_from(*number).ok());
+    let bytes = match data_type {
+        "tinytext" | "tinyblob" => Some(255),
+        "text" | "blob" => Some(65_535),
+        "mediumtext" | "mediumblob" => Some(16_777_215),
+        "longtext" | "longblob" => Some(u32::MAX.into()),
+        _ => None,
+    };
+    let is_decimal = data_type == "decimal";
+    let numbers = Numbers {
+        chars: bytes.or(number(0)).or((matches!(data_type, "char" | "binary")).then_some(1)),
+        digits: number(0).or(is_decimal.then_some(10)),
+        scale: number(1).or(is_decimal.then_some(0)),
+        fraction: number(0),
+        bytes,
+        last_second: i32::MAX.into(),
+    };
+    kind(data_type, sql_type, &numbers)
 }
 
 /// The texts in `enum('a','b''c')`.

@@ -4,6 +4,7 @@ use sea_orm::{DatabaseConnection, DbBackend, QueryResult};
 
 use super::super::SqlError;
 use super::super::sql::{quote, quote_table};
+use super::declared::Declared;
 use super::{by_index, query, texts};
 use crate::table::{Address, Clock, Column, ColumnKind, IntervalPart, Table, TableName};
 
@@ -185,6 +186,41 @@ fn kind(type_name: &str, modifiers: &Modifiers) -> ColumnKind {
         "macaddr8" => ColumnKind::Address(Address::Mac8),
         _ => ColumnKind::Other,
     }
+}
+
+/// What a type takes that is declared, by the names that people use for those of `pg_catalog`.
+pub fn declared(declared: &Declared) -> ColumnKind {
+    let Declared { name, numbers, is_array } = declared;
+    let catalogue_name = match name.as_str() {
+        "boolean" => "bool",
+        "smallint" | "smallserial" => "int2",
+        "integer" | "int" | "serial" => "int4",
+        "bigint" | "bigserial" => "int8",
+        "real" => "float4",
+        "double precision" | "float" => "float8",
+        "decimal" | "dec" => "numeric",
+        "character varying" => "varchar",
+        "character" | "char" => "bpchar",
+        "time without time zone" => "time",
+        "time with time zone" => "timetz",
+        "timestamp without time zone" => "timestamp",
+        "timestamp with time zone" => "timestamptz",
+        name => name,
+    };
+    const HEADER: i64 = 4;
+    let own = match (catalogue_name, numbers.as_slice()) {
+        ("numeric", [precision, rest @ ..]) => (precision << 16 | rest.first().unwrap_or(&0) & 0x7ff) + HEADER,
+        ("bpchar", []) => 1 + HEADER,
+        ("varchar" | "bpchar", [chars, ..]) => chars + HEADER,
+        ("time" | "timetz" | "timestamp" | "timestamptz", [digits, ..]) => *digits,
+        _ => -1,
+    };
+    let modifiers = Modifiers { own: own.try_into().unwrap_or(-1), money_scale: 2 };
+    let kind = kind(catalogue_name, &modifiers);
+    if !is_array {
+        return kind;
+    }
+    ColumnKind::Array { element: Box::new(element(name, "pg_catalog", catalogue_name, |_, _| kind.clone())) }
 }
 
 /// The modifier has the digits of the fraction in its lower half, and a bit for each part that is kept in the upper one.

@@ -68,6 +68,20 @@ async fn dropping_tables_is_asked_for() {
 }
 
 #[tokio::test]
+async fn making_tables_is_asked_for() {
+    let redis = RedisServer::start();
+    let database = TestDatabase::new(Kind::Sqlite).await;
+    let config = config(&redis, &database);
+    let kept = on_terminal(&config, 200, "n\n", &["schema", "apply"]).await;
+    assert!(kept.contains("CREATE TABLE \"user_actions\"") && kept.contains("go on? y or n: "), "{kept}");
+    assert!(kept.contains("nothing was changed") && kept.ends_with("exit 1\n"), "{kept}");
+    assert!(database.try_rows("SELECT * FROM user_actions").await.is_err());
+    let made = on_terminal(&config, 200, "y\n", &["schema", "apply"]).await;
+    assert!(made.ends_with("created table user_actions\nexit 0\n"), "{made}");
+    assert_eq!(database.count("user_actions").await, 0);
+}
+
+#[tokio::test]
 async fn progress_is_a_bar_that_goes_away() {
     let redis = RedisServer::start();
     let database = TestDatabase::new(Kind::Sqlite).await;

@@ -26,6 +26,7 @@ macro_rules! on_each_database {
 }
 
 mod backlog;
+mod columns_changed;
 mod database_killed;
 mod database_refuses;
 mod deadlocks;

@@ -34,7 +34,7 @@ enum Then {
 }
 
 /// Every place, how many times it is passed before the panic, and what follows.
-const POINTS: [(&str, u32, Then); 25] = [
+const POINTS: [(&str, u32, Then); 27] = [
     ("stream_group::prepare", 0, Then::Generation),
     ("stream_reader::started", 0, Then::Generation),
     ("stream_reader::begin", 0, Then::Generation),
@@ -53,6 +53,8 @@ const POINTS: [(&str, u32, Then); 25] = [
     ("applier::bisected", 0, Then::Generation),
     ("applier::committed", 2, Then::Generation),
     ("rdbms_writer::committed", 2, Then::Generation),
+    ("table_watch::started", 0, Then::Generation),
+    ("table_watch::look", 1, Then::Generation),
     ("metrics::started", 0, Then::InPlace),
     ("metrics::stream_opened", 0, Then::InPlace),
     ("metrics::batch_committed", 2, Then::InPlace),
@@ -79,7 +81,7 @@ impl Setting {
         let config = redis_yaml(redis.port())
             + &database.settings_yaml()
             + HASTY
-            + "  transaction_events_max: 50\n  statement_timeout_ms: 700\n"
+            + "  transaction_events_max: 50\n  statement_timeout_ms: 700\n  catalogue_refresh_sec: 0.2\n"
             + &LEDGER.streams_yaml(2)
             + "    batch_size: 50\n    block_ms: 100\n";
         let connection = redis.connection().await;

@@ -1,0 +1,222 @@
+//! `pipeline schema`: the tables that the mappings need, printed, compared with those that there are, or made.
+
+use clap::Subcommand;
+use sea_orm::{ConnectionTrait, TransactionTrait};
+use write_behind::error::PipelineError;
+use write_behind::schema::{Change, Sample, StreamPlan, plan};
+use write_behind::settings::{Settings, StreamSettings};
+use write_behind::sink::{ErrorClass, SqlError, Target, catalogue, ddl};
+use write_behind::startup::{connect_redis, connect_target};
+use write_behind::stream::samples::newest_events;
+use write_behind::table::{Table, TableName};
+
+use crate::confirm::confirm;
+use crate::database::connect_without_creating;
+use crate::output::{self, printable};
+use crate::runtime::block_on;
+
+/// Arguments of `pipeline schema`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = SCHEMA)]
+pub struct SchemaArgs {
+    #[command(subcommand)]
+    action: Action,
+    /// Only the tables of this stream
+    #[arg(long, global = true, value_name = "ENTITY")]
+    stream: Option<String>,
+    /// Infer types from so many of the newest documents of each stream; 0 looks at none, and needs no Redis
+    #[arg(long, global = true, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    sample: u32,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Print the statements that make what is missing, for the database's own client; changes nothing
+    Print,
+    /// Say what is missing and what cannot hold what the mappings give; changes nothing
+    Diff,
+    /// Make what is missing, after asking: tables, columns, and the unique index of an upsert's key
+    Apply {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+const SCHEMA: &str = "\
+Nothing is ever dropped, narrowed or changed: what is there and does not fit is said, and left to a person.
+
+The type of a column is what its `type` says; else what its source gives; else what the newest documents in Redis hold. \
+docs/MAPPING.md has the rules.
+
+Exit codes: 0 done, or nothing differs; 1 `diff` found differences, or `apply` left some to a person; 69 a server cannot be \
+reached; 78 settings, credentials or rights.";
+
+/// Does what was asked for with the tables.
+pub fn schema(args: &SchemaArgs, settings: &Settings) -> Result<(), PipelineError> {
+    block_on(async {
+        let streams = chosen(args, settings)?;
+        let samples = samples(args, settings, &streams).await?;
+        let target = connect_without_creating(settings).await?;
+        let found = compare(&target, &streams, &samples).await?;
+        match args.action {
+            Action::Print => print(&target, &found),
+            Action::Diff => diff(settings, &found),
+            Action::Apply { yes } => apply(settings, &streams, &samples, &found, yes).await,
+        }
+    })
+}
+
+/// All that was found out about the streams.
+struct Found {
+    changes: Vec<Change>,
+    by_hand: Vec<String>,
+}
+
+fn chosen<'s>(args: &SchemaArgs, settings: &'s Settings) -> Result<Vec<&'s StreamSettings>, PipelineError> {
+    let Some(entity) = &args.stream else { return Ok(settings.streams.iter().collect()) };
+    settings.stream(entity).map(|stream| vec![stream]).ok_or_else(|| {
+        let known: Vec<_> = settings.streams.iter().map(|stream| stream.entity.as_str()).collect();
+        PipelineError::Configuration(format!("--stream: there is no stream `{entity}`; there are {}", known.join(", ")))
+    })
+}
+
+/// The newest events of each stream, in the order of the streams.
+async fn samples(
+    args: &SchemaArgs,
+    settings: &Settings,
+    streams: &[&StreamSettings],
+) -> Result<Vec<Vec<Sample>>, PipelineError> {
+    if args.sample == 0 {
+        return Ok(streams.iter().map(|_| Vec::new()).collect());
+    }
+    let hint = |error: PipelineError| match error {
+        PipelineError::Unavailable(text) => PipelineError::Unavailable(format!("{text}; or infer nothing: --sample 0")),
+        error => error,
+    };
+    let (client, capabilities) = connect_redis(settings).await.map_err(hint)?;
+    let mut samples = Vec::new();
+    for stream in streams {
+        let found = newest_events(&client, stream, capabilities.json, args.sample as usize).await;
+        samples.push(found.map_err(|failure| hint(failure.into()))?);
+    }
+    Ok(samples)
+}
+
+async fn compare(
+    target: &Target,
+    streams: &[&StreamSettings],
+    samples: &[Vec<Sample>],
+) -> Result<Found, PipelineError> {
+    // Two streams may share a table: what one of them adds the other finds there.
+    let mut known: Vec<Table> = Vec::new();
+    let mut found = Found { changes: Vec::new(), by_hand: Vec::new() };
+    for (stream, samples) in streams.iter().zip(samples) {
+        let mut live = Vec::new();
+        for settings in &stream.tables {
+            let name = TableName::parse(&settings.table);
+            live.push(match known.iter().find(|table| table.name == name) {
+                Some(table) => Some(table.clone()),
+                None => catalogue::read(target.db(), &name).await?,
+            });
+        }
+        let StreamPlan { changes, by_hand, tables } = plan(stream, &live, samples, target.kind());
+        known.retain(|known| !tables.iter().any(|table| table.name == known.name));
+        known.extend(tables);
+        found.changes.extend(changes);
+        found.by_hand.extend(by_hand);
+    }
+    Ok(found)
+}
+
+fn print(target: &Target, found: &Found) -> Result<(), PipelineError> {
+    for change in &found.changes {
+        output::line(format_args!("{}\n", ddl::statement(change, target.kind())))?;
+    }
+    if found.changes.is_empty() {
+        output::line("-- no table, column or index is missing")?;
+    }
+    found.by_hand.iter().try_for_each(|text| output::line(format_args!("-- left to you: {}", printable(text))))
+}
+
+fn diff(settings: &Settings, found: &Found) -> Result<(), PipelineError> {
+    for change in &found.changes {
+        output::line(match change {
+            Change::Create(table) => format!("missing  {}: table {}", table.setting, table.name),
+            Change::AddColumn(table, column) => {
+                format!("missing  column {} of {table}, {}", column.name, column.sql_type)
+            }
+            Change::AddUniqueIndex(table, key) => format!("missing  unique index of {table} on ({})", key.join(", ")),
+        })?;
+    }
+    found.by_hand.iter().try_for_each(|text| output::line(format_args!("differs  {}", printable(text))))?;
+    match (found.changes.len(), found.by_hand.len()) {
+        (0, 0) => output::line(format_args!("nothing differs: the mappings fit {}", settings.rdbms.address())),
+        (0, left) => Err(PipelineError::Failed(format!("{left} differences, all of them left to you"))),
+        (missing, 0) => {
+            Err(PipelineError::Failed(format!("{missing} are missing: `pipeline schema apply` makes them")))
+        }
+        (missing, left) => Err(PipelineError::Failed(format!(
+            "{missing} are missing, which `pipeline schema apply` makes, and {left} differences are left to you"
+        ))),
+    }
+}
+
+async fn apply(
+    settings: &Settings,
+    streams: &[&StreamSettings],
+    samples: &[Vec<Sample>],
+    found: &Found,
+    yes: bool,
+) -> Result<(), PipelineError> {
+    let kind = settings.rdbms.kind;
+    let statements: Vec<String> = found.changes.iter().map(|change| ddl::statement(change, kind)).collect();
+    if statements.is_empty() {
+        output::line(format_args!(
+            "nothing to do: no table, column or index is missing in {}",
+            settings.rdbms.address()
+        ))?;
+        return left(&found.by_hand);
+    }
+    output::remark(format_args!("this runs, in {}:\n\n{}\n", settings.rdbms.address(), statements.join("\n\n")));
+    if !yes {
+        confirm::<SchemaArgs>("pipeline schema apply", "nothing was changed", "to run these statements")?;
+    }
+    let target = connect_target(settings).await?;
+    let failed = |error: sea_orm::DbErr| {
+        let error = SqlError::from(error);
+        let text = format!("{}: {error}", settings.rdbms.address());
+        match error.class {
+            ErrorClass::Transient | ErrorClass::Conflict => PipelineError::Unavailable(text),
+            ErrorClass::Configuration => {
+                PipelineError::Configuration(format!("{text}. Check the rights of rdbms.user"))
+            }
+            ErrorClass::Data(_) => PipelineError::Failed(text),
+        }
+    };
+    // All or nothing, except in MySQL, where each of these statements commits by itself.
+    let transaction = target.db().begin().await.map_err(failed)?;
+    for statement in &statements {
+        transaction.execute_unprepared(statement).await.map_err(failed)?;
+    }
+    transaction.commit().await.map_err(failed)?;
+    for change in &found.changes {
+        output::line(match change {
+            Change::Create(table) => format!("created table {}", table.name),
+            Change::AddColumn(table, column) => format!("added column {} to {table}", column.name),
+            Change::AddUniqueIndex(table, key) => format!("added a unique index to {table} on ({})", key.join(", ")),
+        })?;
+    }
+    // What the database made of it, not what was meant.
+    let now = compare(&target, streams, samples).await?;
+    let missing = now.changes.iter().map(|change| format!("still missing: {}", ddl::statement(change, kind)));
+    left(&missing.chain(now.by_hand).collect::<Vec<_>>())
+}
+
+fn left(by_hand: &[String]) -> Result<(), PipelineError> {
+    if by_hand.is_empty() {
+        return Ok(());
+    }
+    by_hand.iter().try_for_each(|text| output::line(format_args!("left to you: {}", printable(text))))?;
+    Err(PipelineError::Failed(format!("{} differences are left to you", by_hand.len())))
+}

@@ -198,7 +198,7 @@ async fn what_cannot_be_explained_is_said() {
 async fn rows_of_a_list_are_told_and_what_is_masked_is_not_shown() {
     let stream = r#"streams:
   order:
-    reshape: . + {source: "web"}
+    reshape: '. + {source: "web"}'
     tables:
       orders: {mode: upsert, key: [id], columns: {id: $key, mail: {from: $field.mail, mask: hash}, source: source}}
       order_lines: {for_each: "lines[*]", mode: upsert, key: [id, sku], columns: {id: $key, sku: $item.sku, place: $index}}
@@ -229,7 +229,7 @@ async fn rows_of_a_list_are_told_and_what_is_masked_is_not_shown() {
                 "table     order_lines: no rows of this document any more\n",
                 "table     order_lines: all rows of this document are deleted\n",
                 "the database takes it; rolled back\n",
-                "rejected  dead letter: wrong_type",
+                "rejected  dead letter: missing_value, column sku",
             ],
         );
         assert_eq!(database.count("order_lines").await, 0, "{kind:?}");

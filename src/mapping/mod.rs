@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::decode::Decoded;
+use crate::decode::{Decoded, Located};
 use crate::event::{Document, Entry, Op, Rejection, RejectionClass};
 use crate::expression::Expression;
 use crate::row::RowWriter;
@@ -56,6 +56,8 @@ pub struct Mapping {
     reshape: Option<Expression>,
     /// What dead letters may hold, where columns are masked.
     masked_copies: Option<Arc<MaskedCopies>>,
+    /// Whether a column adds what the document says.
+    adds_members: bool,
     write_behind: WriteBehind,
     on_missing: OnMissing,
     stream_name: String,
@@ -140,6 +142,9 @@ impl Mapping {
                 OnMissing::Delete => op = Op::Delete,
                 OnMissing::DeadLetter => return Err(missing_document(event)),
             }
+        }
+        if self.adds_members && event.located == Located::AtKey && op != Op::Delete {
+            return Err(Rejection::new(RejectionClass::MissingDocument, rules::NOT_ITS_OWN));
         }
         let origin = Origin { entry, event, stream_name: &self.stream_name, key_pattern: self.key_pattern.as_ref() };
         let reshaped;

@@ -2,6 +2,7 @@
 
 mod check;
 mod dead_letters;
+mod explain;
 mod generate;
 mod help;
 mod insert;
@@ -10,6 +11,7 @@ mod migrate;
 mod schema;
 mod startup;
 mod terminal;
+mod test_mapping;
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::check::CheckArgs;
 use crate::dead_letters::DeadLettersArgs;
 use crate::demo::DemoArgs;
 use crate::generate::GenerateArgs;
@@ -34,7 +35,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// Say all that is right and wrong with the settings, Redis, the database and the mappings; changes nothing
     #[command(after_help = CHECK)]
-    Check,
+    Check(CheckArgs),
     /// Print, compare or make the tables and columns that the mappings need
     Schema(SchemaArgs),
     /// Create or drop the bookkeeping tables, or the table of the example
@@ -51,7 +52,8 @@ pub enum Command {
 
 const CHECK: &str = "Each server is connected to once, without waiting for app.startup_timeout_sec. A line begins with `ok`, with `note` (no \
 fault), with `warning` (it runs, but data is in danger), or with `wrong`. Nothing is created: tables that `run` would \
-create are a note.
+create are a note. The newest events of each stream go through the mapping and no further: each that would become a dead \
+letter is a warning.
 
 Exit codes: 0 nothing is wrong, 78 settings, credentials, rights or tables are wrong, 69 a server cannot be reached \
 (78 if both).";

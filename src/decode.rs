@@ -30,6 +30,20 @@ pub enum Located {
     NotNeeded,
 }
 
+impl Located {
+    /// The document, which `fetched` gives if it is at the key.
+    ///
+    /// # Errors
+    /// That of `fetched`.
+    pub fn document(self, fetched: impl FnOnce() -> Result<Document, Rejection>) -> Result<Document, Rejection> {
+        match self {
+            Located::Here(document) => Ok(document),
+            Located::AtKey => fetched(),
+            Located::NotNeeded => Ok(Document::None),
+        }
+    }
+}
+
 /// Decodes `entry`, whose fields are called `names`, for a stream with `document: <source>`.
 ///
 /// A field that is absent and a field that is empty mean the same; no operation means `insert`.

@@ -15,6 +15,18 @@ pub fn lane_of(key: &[u8], lanes: u32) -> u32 {
     ((u128::from(mixed) * u128::from(lanes)) >> 64) as u32
 }
 
+/// The lane of an entry: the value of its field `order_by` decides, and of one without it its own id, because it depends on
+/// no other.
+pub fn lane_of_entry(entry: &Entry, order_by: &str, lanes: u32) -> u32 {
+    if lanes == 1 {
+        return 0;
+    }
+    match entry.field(order_by) {
+        Some(value) => lane_of(value, lanes),
+        None => lane_of(entry.id.to_string().as_bytes(), lanes),
+    }
+}
+
 /// The half-open interval `(after, upto]` of stream ids. A batch that carries it holds *all* entries of its lane in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -77,8 +89,7 @@ pub struct LaneSplitter {
 }
 
 impl LaneSplitter {
-    /// Starts where the checkpoints stand: one position a lane. The value of the entry's field `order_by` decides
-    /// the lane; an entry without it depends on no other, so its own id does.
+    /// Starts where the checkpoints stand: one position a lane. Entries go to lanes by [`lane_of_entry`].
     pub fn new(order_by: impl Into<String>, positions: Vec<StreamId>) -> Self {
         debug_assert!(!positions.is_empty());
         let scanned = positions.iter().copied().min().unwrap_or_default();
@@ -107,7 +118,7 @@ impl LaneSplitter {
         let mut by_lane: Vec<Vec<Entry>> = self.tails.iter().map(|_| Vec::new()).collect();
         let lanes = self.tails.len() as u32;
         for entry in entries {
-            let lane = self.lane(&entry, lanes) as usize;
+            let lane = lane_of_entry(&entry, &self.order_by, lanes) as usize;
             if entry.id > self.tails[lane] {
                 by_lane[lane].push(entry);
             }
@@ -133,16 +144,6 @@ impl LaneSplitter {
         let scanned = self.scanned;
         let behind = self.tails.iter_mut().enumerate().filter(|(_, tail)| **tail < scanned);
         behind.map(|(lane, tail)| part(tail, lane, scanned, Vec::new())).collect()
-    }
-
-    fn lane(&self, entry: &Entry, lanes: u32) -> u32 {
-        if lanes == 1 {
-            return 0;
-        }
-        match entry.field(&self.order_by) {
-            Some(value) => lane_of(value, lanes),
-            None => lane_of(entry.id.to_string().as_bytes(), lanes),
-        }
     }
 }
 

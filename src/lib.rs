@@ -3,6 +3,7 @@
 pub mod actors;
 pub mod audit;
 pub mod batch;
+pub mod cases;
 pub mod credits;
 pub mod decode;
 pub mod error;

@@ -142,14 +142,13 @@ async fn newest_id(connection: &mut RedisConnection, stream: &StreamSettings) ->
     Ok(StreamState::of(info).newest)
 }
 
-/// Lanes are by document key. Where rows are keyed by something else, two lanes could meet in one row.
 fn usable_lanes(stream: &StreamSettings, mapping: &Mapping, log: &Logger) -> u32 {
-    if stream.lanes > 1 && mapping.rows_could_meet() {
+    let usable = mapping.usable_lanes(stream.lanes);
+    if usable < stream.lanes {
         warn!(log, "one lane instead of more: the key columns do not come from the document's key, so two lanes could \
             meet in one row"; "lanes" => stream.lanes);
-        return 1;
     }
-    stream.lanes
+    usable
 }
 
 fn of_database(error: SqlError) -> ExitReason {

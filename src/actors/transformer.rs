@@ -137,11 +137,8 @@ fn map_batch(
     for (entry, decoded) in decoded {
         let mut document = Document::None;
         let mapped = decoded.and_then(|mut event| {
-            document = match std::mem::replace(&mut event.located, Located::NotNeeded) {
-                Located::Here(document) => document,
-                Located::AtKey => fetched.next().unwrap_or(Ok(Document::Missing))?,
-                Located::NotNeeded => Document::None,
-            };
+            let located = std::mem::replace(&mut event.located, Located::NotNeeded);
+            document = located.document(|| fetched.next().unwrap_or(Ok(Document::Missing)))?;
             mapping.map(&entry, &event, &document, rows)
         });
         let outcome = match mapped {

@@ -53,8 +53,10 @@ impl Mapping {
         }
         let masked = tables.iter().flat_map(TableMapping::masked);
         let masked_copies = MaskedCopies::new(stream, key_pattern.as_ref(), reshape.as_ref(), masked).map(Arc::new);
+        let adds_members = tables.iter().any(TableMapping::adds_members);
         Ok(Mapping {
             masked_copies,
+            adds_members,
             tables,
             paths,
             key_pattern,
@@ -218,6 +220,7 @@ impl Compiler<'_> {
             return Ok(mapped);
         }
         rules::see_it_adds(column)?;
+        rules::see_each_event_has_its_own(&mapped.source, self.stream.document)?;
         let nothing = constant("add", "0", column, &format)?;
         let on_null = if on_null == OnNull::Write { OnNull::Default } else { on_null };
         Ok(MappedColumn { default: mapped.default.or(Some(nothing)), on_null, ..mapped })

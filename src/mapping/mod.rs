@@ -7,6 +7,7 @@ mod change;
 mod compile;
 mod context;
 mod convert;
+mod explain;
 mod family;
 mod fits;
 mod fold;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::decode::Decoded;
+use crate::decode::{Decoded, Located};
 use crate::event::{Document, Entry, Op, Rejection, RejectionClass};
 use crate::expression::Expression;
 use crate::row::RowWriter;
@@ -36,7 +37,8 @@ use crate::table::TablePlan;
 
 pub use change::{Change, ChangeKind, Extent, Places};
 use context::{Context, Members, Origin};
-pub(crate) use convert::{NumberSize, is_day, is_number};
+pub(crate) use convert::{NumberSize, canonical_decimal, is_day, is_number};
+pub use explain::Explanation;
 pub use fold::{FamilyRows, Step, fold};
 pub use interval::Interval;
 use key_pattern::KeyPattern;
@@ -57,6 +59,8 @@ pub struct Mapping {
     reshape: Option<Expression>,
     /// What dead letters may hold, where columns are masked.
     masked_copies: Option<Arc<MaskedCopies>>,
+    /// Whether a column adds what the document says.
+    adds_members: bool,
     write_behind: WriteBehind,
     on_missing: OnMissing,
     stream_name: String,
@@ -110,15 +114,21 @@ impl Mapping {
         if self.masked_copies.is_some() { masked_copy::without_quotes(why) } else { why }
     }
 
-    /// Whether two lanes could meet in one row.
-    pub fn rows_could_meet(&self) -> bool {
+    /// How many lanes there can be, if so many are wanted. They are by document key; where rows are keyed by something else,
+    /// two of them could meet in one row.
+    pub fn usable_lanes(&self, wanted: u32) -> u32 {
+        if self.rows_could_meet() { 1 } else { wanted }
+    }
+
+    fn rows_could_meet(&self) -> bool {
         let key_parts = self.key_pattern.as_ref().map_or(0, |pattern| pattern.names().count());
         self.tables.iter().any(|table| !table.key.is_empty() && (!self.lanes_by_key || !table.is_keyed_like(key_parts)))
     }
 
     /// What the filter and the reshaping make of a document.
     fn seen(&self, document: &Document, origin: Origin<'_>) -> Result<Seen, Rejection> {
-        if self.filter.is_none() && self.reshape.is_none() || *document == Document::None {
+        let nothing = matches!(document, Document::None | Document::Missing);
+        if self.filter.is_none() && self.reshape.is_none() || nothing {
             return Ok(Seen::AsItCame);
         }
         let context = Context::new(origin, document, None);
@@ -154,6 +164,9 @@ impl Mapping {
                 OnMissing::Delete => op = Op::Delete,
                 OnMissing::DeadLetter => return Err(missing_document(event)),
             }
+        }
+        if self.adds_members && event.located == Located::AtKey && op != Op::Delete {
+            return Err(Rejection::new(RejectionClass::MissingDocument, rules::NOT_ITS_OWN));
         }
         let origin = Origin { entry, event, stream_name: &self.stream_name, key_pattern: self.key_pattern.as_ref() };
         let reshaped;

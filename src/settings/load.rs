@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use slog::Level;
 
 use super::environment;
-use super::layer::Layer;
+use super::layer::{Layer, LayerKind};
 use super::problem::{Problems, Report};
 use super::section::{Scope, Section};
 use super::streams::{self, STREAM_NAME_BYTES_MAX};
@@ -62,6 +62,11 @@ impl Settings {
     /// Reads and checks all layers. A file that cannot be read ends it at once; otherwise every problem is told.
     pub fn load(layers: &Layers) -> Result<Settings, Problems> {
         load(Layer::file(layers.file.as_deref())?, &layers.environment)
+    }
+
+    /// The same of a text in place of a file, which messages call `origin`, and of no environment.
+    pub fn of_text(origin: &str, text: &str) -> Result<Settings, Problems> {
+        load(Layer::parse(LayerKind::File, origin, text)?, &[])
     }
 }
 

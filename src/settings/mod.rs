@@ -26,6 +26,7 @@ pub use load::Layers;
 pub use mapping::{ColumnSettings, ColumnSource, Mask, OnNull, TableSettings, WriteMode};
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
+pub(crate) use section::nearest;
 
 /// All settings of one process.
 #[derive(Clone, Debug)]

@@ -281,7 +281,7 @@ impl<'a> Section<'a> {
 }
 
 /// The one of `known` that `name` was most likely meant to be.
-pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let plain = |text: &str| text.to_lowercase().replace(['-', '_', ' '], "");
     let wanted = plain(name);
     let distance = |known: &str| {

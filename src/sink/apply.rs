@@ -98,6 +98,11 @@ impl Applier {
         Applier { session, target, lane, plans, limit, progress, opened }
     }
 
+    /// Its session, for who looks at what was applied in a transaction that is still open ([`Trial`](super::Trial)).
+    pub fn into_session(self) -> Box<dyn Session> {
+        self.session
+    }
+
     /// How old its session is.
     pub fn age(&self) -> Duration {
         self.opened.elapsed()

@@ -186,6 +186,23 @@ pub fn advance_sql(backend: DbBackend) -> Sql {
     .into()
 }
 
+/// The statement that makes the row of the only lane of a stream that nobody else knows.
+/// Arguments: pipeline, stream, lane, generation, id, owner.
+pub fn begin_sql(backend: DbBackend) -> Sql {
+    let p = |number| placeholder(backend, number);
+    format!(
+        "INSERT INTO write_behind_checkpoint (pipeline, stream, lane, lanes, generation, last_id, applied, \
+         dead_lettered, skipped, owner, updated_at) VALUES ({}, {}, {}, 1, {}, {}, 0, 0, 0, {}, CURRENT_TIMESTAMP)",
+        p(1),
+        p(2),
+        p(3),
+        p(4),
+        p(5),
+        p(6)
+    )
+    .into()
+}
+
 fn of(pipeline: &str, stream: &str) -> sea_orm::Condition {
     sea_orm::Condition::all().add(Column::Pipeline.eq(pipeline)).add(Column::Stream.eq(stream))
 }

@@ -13,11 +13,13 @@ pub mod ddl;
 mod dead_letter;
 mod mysql;
 mod postgres;
+mod read_back;
 pub mod rights;
 mod sql;
 mod sqlite;
 mod sqlite_thread;
 mod target;
+mod trial;
 mod values;
 
 use std::time::Duration;
@@ -30,8 +32,10 @@ use crate::row::Value;
 
 pub use apply::{Applied, Applier, ApplyError, LaneIdentity, within};
 pub use classify::{ErrorClass, SqlError};
+pub use read_back::{TextRow, select_sql};
 pub use sql::Sql;
 pub use target::Target;
+pub use trial::Trial;
 
 /// How rows get into the form that each database takes. Public for `benches/stages.rs`.
 pub mod encode {
@@ -68,9 +72,15 @@ pub trait Session: Send {
     /// Which dialect of SQL the database speaks.
     fn backend(&self) -> DbBackend;
 
-    /// Writes the rows of one step into the target table, the fastest way there is. After an error inside a
-    /// savepoint the session goes on once it has been rolled back to it.
-    fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()>;
+    /// Writes the rows of one step into the target table, the fastest way there is, and answers how many rows of it the
+    /// database counted. After an error inside a savepoint the session goes on once it has been rolled back to it.
+    fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, u64>;
+
+    /// The statements that [`Session::write`] would run for a step, for people to read.
+    fn statements(&mut self, step: &Step<'_>) -> Result<Vec<Sql>, SqlError>;
+
+    /// The rows of a query without arguments, as texts: for tools.
+    fn rows(&mut self, sql: Sql) -> Answer<'_, Vec<TextRow>>;
 
     /// Checks at once what would otherwise be checked at commit, where the database has such constraints.
     fn check_deferred(&mut self) -> Answer<'_, ()> {

@@ -7,8 +7,9 @@ use sea_orm::DbBackend;
 use sea_orm::sqlx::mysql::{MySqlArguments, MySqlConnection};
 use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Executor, MySql};
 
+use super::read_back::texts;
 use super::values::ValuesStatements;
-use super::{Answer, ErrorClass, IDLE_MARGIN, Session, Sql, SqlError};
+use super::{Answer, ErrorClass, IDLE_MARGIN, Session, Sql, SqlError, TextRow};
 use crate::event::RejectionClass;
 use crate::mapping::Step;
 use crate::row::{Row, Value, day_and_time};
@@ -102,20 +103,32 @@ impl Session for MySqlSession {
         })
     }
 
-    fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()> {
+    fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, u64> {
         let MySqlSession { connection, tables, packet_bytes_max } = self;
         Box::pin(async move {
             let statements = tables[step.table].of(step);
             let mut bound =
                 statements.map(|(sql, rows)| Bound::new(sql, rows.iter().flat_map(Row::values), *packet_bytes_max));
             let mut next = bound.next().transpose()?;
+            let mut matched = 0;
             while let Some(statement) = next {
                 // While the server works, the next statement is made.
                 let (done, following) = join(statement.run(connection), async { bound.next() }).await;
-                done?;
+                matched += done?;
                 next = following.transpose()?;
             }
-            Ok(())
+            Ok(matched)
+        })
+    }
+
+    fn statements(&mut self, step: &Step<'_>) -> Result<Vec<Sql>, SqlError> {
+        Ok(self.tables[step.table].of(step).map(|(sql, _)| sql).collect())
+    }
+
+    fn rows(&mut self, sql: Sql) -> Answer<'_, Vec<TextRow>> {
+        Box::pin(async move {
+            let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection).await?;
+            rows.iter().map(texts).collect()
         })
     }
 }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, Error, OpenFlags, Statement, types::Null};
+use rusqlite::types::{Null, ValueRef};
+use rusqlite::{Connection, Error, OpenFlags, Statement};
 use sea_orm::DbBackend;
 
 use super::classify::sqlite_code;
+use super::read_back::in_hex;
 use super::sqlite_thread::SqliteThread;
 use super::values::ValuesStatements;
-use super::{Answer, Session, Sql, SqlError};
+use super::{Answer, Session, Sql, SqlError, TextRow};
 use crate::mapping::Step;
 use crate::row::{Row, Value, day_and_time};
 use crate::table::{Clock, ColumnKind, TablePlan};
@@ -77,13 +79,25 @@ impl Session for SqliteSession {
         Box::pin(self.thread.call(move |connection| run(connection, &sql, &[values])))
     }
 
-    fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()> {
+    fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, u64> {
         let statements: Vec<(Sql, Vec<Row>)> = self.tables[step.table].of(step).collect();
         Box::pin(
-            self.thread.call(move |connection| {
-                statements.iter().try_for_each(|(sql, rows)| run(connection, sql, rows).map(drop))
-            }),
+            self.thread.call(move |connection| statements.iter().map(|(sql, rows)| run(connection, sql, rows)).sum()),
         )
+    }
+
+    fn statements(&mut self, step: &Step<'_>) -> Result<Vec<Sql>, SqlError> {
+        Ok(self.tables[step.table].of(step).map(|(sql, _)| sql).collect())
+    }
+
+    fn rows(&mut self, sql: Sql) -> Answer<'_, Vec<TextRow>> {
+        Box::pin(self.thread.call(move |connection| {
+            let mut statement = connection.prepare(&sql)?;
+            let columns = statement.column_count();
+            let rows =
+                statement.query_map([], |row| (0..columns).map(|place| row.get_ref(place).map(text)).collect())?;
+            rows.collect()
+        }))
     }
 }
 
@@ -94,6 +108,17 @@ fn run(connection: &Connection, sql: &str, rows: &[Row]) -> rusqlite::Result<u64
         bind(&mut statement, place, &value)?;
     }
     Ok(statement.raw_execute()? as u64)
+}
+
+/// A value as SQLite writes it.
+fn text(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+        ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Some(in_hex(bytes)),
+    }
 }
 
 /// Gives the placeholder at `place`, from 1, its value.

@@ -72,6 +72,17 @@ pub async fn newest(connection: &mut ReadConnection, stream: &str, count: usize)
     Ok(found)
 }
 
+/// One entry, if the stream holds it.
+///
+/// # Errors
+///
+/// As [`read_after`].
+pub async fn entry(connection: &mut ReadConnection, stream: &str, id: StreamId) -> Result<Option<Entry>, RedisFailure> {
+    let mut command = redis::cmd("XRANGE");
+    command.arg(stream).arg(id.to_string()).arg(id.to_string());
+    Ok(ask(connection, &command, "reading an entry of", stream, entries).await?.pop())
+}
+
 /// The state of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamInfo {

@@ -3,6 +3,7 @@
 mod check;
 mod check_mapping;
 mod dead_letters;
+mod explain;
 mod generate;
 mod help;
 mod insert;
@@ -11,6 +12,7 @@ mod migrate;
 mod schema;
 mod startup;
 mod terminal;
+mod test_mapping;
 
 use std::time::Duration;
 

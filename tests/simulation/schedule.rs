@@ -2,7 +2,6 @@
 //! must bring everything to its end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use write_behind::settings::SupervisorSettings;

@@ -7,11 +7,13 @@ use clap::{Parser, Subcommand};
 use crate::check::CheckArgs;
 use crate::dead_letters::DeadLettersArgs;
 use crate::demo::DemoArgs;
+use crate::explain::ExplainArgs;
 use crate::generate::GenerateArgs;
 use crate::insert::InsertArgs;
 use crate::metrics::MetricsArgs;
 use crate::migrate::MigrateArgs;
 use crate::schema::SchemaArgs;
+use crate::test_mapping::TestMappingArgs;
 
 /// Writes JSON documents behind from Redis Streams to PostgreSQL, MySQL/MariaDB or SQLite: once, in order, and soon.
 #[derive(Debug, Parser)]
@@ -36,6 +38,10 @@ pub enum Command {
     /// Say all that is right and wrong with the settings, Redis, the database and the mappings; changes nothing
     #[command(after_help = CHECK)]
     Check(CheckArgs),
+    /// Tell what the settings make of real events, step by step; writes nothing
+    Explain(ExplainArgs),
+    /// Run test files: documents, and the rows that must come of them; needs no server
+    TestMapping(TestMappingArgs),
     /// Print, compare or make the tables and columns that the mappings need
     Schema(SchemaArgs),
     /// Create or drop the bookkeeping tables, or the table of the example
@@ -72,7 +78,8 @@ count, except those of the log, PIPELINE__LOG__LEVEL=info for instance. No other
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or drained after SIGTERM or SIGINT
-  1    what was asked does not hold: the demo found a difference, a write did not become durable
+  1    what was asked does not hold: the demo or `schema diff` found a difference, a case of a mapping failed, a write did not
+       become durable
   2    wrong arguments
   69   Redis or the database could not be reached in time (app.startup_timeout_sec); no redis-server for the demo
   70   gave up: a stream failed more often than supervisor.max_restarts allows

@@ -6,6 +6,7 @@ mod confirm;
 mod database;
 mod dead_letters;
 mod demo;
+mod explain;
 mod failure;
 mod generate;
 mod insert;
@@ -16,6 +17,7 @@ mod run;
 mod runtime;
 mod schema;
 mod signals;
+mod test_mapping;
 mod usage;
 
 use std::process::ExitCode;
@@ -50,6 +52,8 @@ fn execute(args: Args) -> Result<ExitCode, PipelineError> {
         Command::Demo(demo) => demo::demo(&demo, args.config.is_some()),
         Command::Run => with_settings(&layers, run::run),
         Command::Check(args) => check::check(&args, &layers).map(|()| ExitCode::SUCCESS),
+        Command::Explain(args) => with_settings(&layers, |settings, _| explain::explain(&args, &settings)),
+        Command::TestMapping(args) => test_mapping::test_mapping(&args, &layers).map(|()| ExitCode::SUCCESS),
         Command::Schema(args) => with_settings(&layers, |settings, _| schema::schema(&args, &settings)),
         Command::Migrate(args) => with_settings(&layers, |settings, _| migrate::migrate(&args, &settings)),
         Command::Generate(args) => with_settings(&layers, |settings, _| generate::generate(&args, &settings)),

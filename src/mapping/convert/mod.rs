@@ -50,7 +50,7 @@ use crate::table::{Clock, Column, ColumnKind};
 use crate::value_format::ValueFormat;
 
 pub use canonical::canonical;
-pub use number::{Size as NumberSize, is_number};
+pub use number::{Size as NumberSize, canonical_decimal, is_number};
 pub use time::{epoch_ms, is_day};
 
 /// Converts a member of a document, given as its JSON text. The rejection's message does not yet name the column.

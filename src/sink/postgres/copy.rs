@@ -98,6 +98,11 @@ impl Copy {
         })
     }
 
+    /// Its text.
+    pub fn statement(&self) -> &str {
+        &self.statement
+    }
+
     /// Ends what processes that stand still, or cannot be reached, have left in the middle of this `COPY`. The server waits
     /// for their data without any limit: neither `statement_timeout` nor the one for idle transactions ends that.
     pub async fn end_silent(&self, connection: &mut PgConnection, limit: Duration) -> Result<(), sqlx::Error> {

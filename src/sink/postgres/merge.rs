@@ -63,6 +63,11 @@ impl Merge {
         &self.copy
     }
 
+    /// Its texts.
+    pub fn statements(&self) -> Vec<Sql> {
+        vec![self.copy.statement().into(), self.merge.clone()]
+    }
+
     /// Whether rows can be written this way: once in a transaction, which leaves nothing to clear away.
     pub fn is_free(&self) -> bool {
         !self.used

@@ -17,7 +17,8 @@ use self::arrays::Statements;
 pub use self::at_once::send_at_once;
 use self::copy::{Copy, CopyError};
 use self::merge::Merge;
-use super::{Answer, ErrorClass, IDLE_MARGIN, Session, Sql, SqlError};
+use super::read_back::texts;
+use super::{Answer, ErrorClass, IDLE_MARGIN, Session, Sql, SqlError, TextRow};
 use crate::event::RejectionClass;
 use crate::mapping::{ChangeKind, Step};
 use crate::row::{Value, day_and_time};
@@ -71,20 +72,31 @@ impl PostgresSession {
     }
 }
 
+/// The ways that are faster for many rows.
+enum Many<'a> {
+    Copy(&'a mut Copy),
+    Merge(&'a mut Merge),
+}
+
 impl TableWriter {
-    /// Writes many rows in the way that is faster then; `None` if there is none.
-    async fn write_many(&mut self, connection: &mut PgConnection, step: &Step<'_>) -> Option<Result<(), CopyError>> {
+    /// The way for the rows of a step, if they are many and there is one.
+    fn many(&mut self, step: &Step<'_>) -> Option<Many<'_>> {
         let inserts = step.kind == ChangeKind::Append || step.kind == ChangeKind::Upsert && self.replaces_all;
         match step.kind {
-            _ if inserts && step.rows.len() >= COPY_ROWS_MIN => {
-                Some(self.copy.as_mut()?.append(connection, &step.rows).await)
-            }
+            _ if inserts && step.rows.len() >= COPY_ROWS_MIN => self.copy.as_mut().map(Many::Copy),
             ChangeKind::Upsert if !inserts && step.rows.len() >= MERGE_ROWS_MIN => {
-                let merge = self.merge.as_mut().filter(|merge| merge.is_free())?;
-                Some(merge.upsert(connection, &step.rows).await)
+                self.merge.as_mut().filter(|merge| merge.is_free()).map(Many::Merge)
             }
             _ => None,
         }
+    }
+
+    /// Writes many rows in the way that is faster then; `None` if there is none.
+    async fn write_many(&mut self, connection: &mut PgConnection, step: &Step<'_>) -> Option<Result<(), CopyError>> {
+        Some(match self.many(step)? {
+            Many::Copy(copy) => copy.append(connection, &step.rows).await,
+            Many::Merge(merge) => merge.upsert(connection, &step.rows).await,
+        })
     }
 }
 
@@ -122,19 +134,21 @@ impl Session for PostgresSession {
         })
     }
 
-    fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, ()> {
+    fn write<'a>(&'a mut self, step: &'a Step<'a>) -> Answer<'a, u64> {
         let PostgresSession { connection, tables } = self;
         let table = &mut tables[step.table];
         Box::pin(async move {
+            let mut counted = 0;
             if let Some((sql, arguments)) = table.statements.others_of(step)? {
                 let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), arguments);
-                connection.execute(query).await?;
+                counted += connection.execute(query).await?.rows_affected();
             }
             if step.rows.is_empty() {
-                return Ok(());
+                return Ok(counted);
             }
             match table.write_many(connection, step).await {
-                Some(Ok(())) => Ok(()),
+                // Each of them is a row: one that it could not write would be an error.
+                Some(Ok(())) => Ok(counted + step.rows.len() as u64),
                 Some(Err(CopyError::Sql(error))) => Err(error),
                 Some(Err(CopyError::Altered)) => {
                     // `INSERT` casts to whatever the types are now, or says whose value it cannot cast.
@@ -145,10 +159,30 @@ impl Session for PostgresSession {
                 None => {
                     let (sql, arguments) = table.statements.of(step)?;
                     let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), arguments);
-                    connection.execute(query).await?;
-                    Ok(())
+                    Ok(counted + connection.execute(query).await?.rows_affected())
                 }
             }
+        })
+    }
+
+    fn statements(&mut self, step: &Step<'_>) -> Result<Vec<Sql>, SqlError> {
+        let table = &mut self.tables[step.table];
+        let mut statements: Vec<Sql> = table.statements.others_of(step)?.map(|(sql, _)| sql).into_iter().collect();
+        if step.rows.is_empty() {
+            return Ok(statements);
+        }
+        match table.many(step) {
+            Some(Many::Copy(copy)) => statements.push(copy.statement().into()),
+            Some(Many::Merge(merge)) => statements.extend(merge.statements()),
+            None => statements.push(table.statements.of(step)?.0),
+        }
+        Ok(statements)
+    }
+
+    fn rows(&mut self, sql: Sql) -> Answer<'_, Vec<TextRow>> {
+        Box::pin(async move {
+            let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection).await?;
+            rows.iter().map(texts).collect()
         })
     }
 

@@ -7,7 +7,19 @@ async fn the_help_tells_commands_and_exit_codes() {
     let help = pipeline("", &["--help"]).await;
     assert_eq!(help.code, SUCCESS);
     assert_parts(&help.stdout, &["Exit codes:", "\n  1 ", "\n  2 ", "\n  69 ", "\n  70 ", "\n  78 ", "\n  130 "]);
-    for command in ["run", "demo", "check", "schema", "migrate", "generate", "insert", "metrics", "dead-letters"] {
+    for command in [
+        "run",
+        "demo",
+        "check",
+        "schema",
+        "explain",
+        "test-mapping",
+        "migrate",
+        "generate",
+        "insert",
+        "metrics",
+        "dead-letters",
+    ] {
         assert_parts(&help.stdout, &[&format!("\n  {command} ")]);
         let help = pipeline("", &[command, "--help"]).await;
         assert_eq!(help.code, SUCCESS, "{help:?}");
@@ -33,6 +45,10 @@ async fn wrong_arguments_are_told_before_anything_is_done() {
         &["schema"],
         &["schema", "print", "--sample", "100001"],
         &["dead-letters", "show", "x"],
+        &["test-mapping"],
+        &["explain"],
+        &["explain", "--stream", "x", "--id", "a-1"],
+        &["explain", "--stream", "x", "--id", "1-1", "--last", "2"],
     ] {
         let output = pipeline("", args).await;
         assert_eq!(output.code, WRONG_ARGUMENTS, "{args:?}: {output:?}");

@@ -1,6 +1,8 @@
 //! What the settings of a mapping promise, on every database.
 
 mod columns;
+mod documentation;
+mod examples;
 mod expressions;
 mod families;
 mod masking;

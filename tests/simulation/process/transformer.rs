@@ -6,7 +6,7 @@ use write_behind::actors::messages::{DocumentsFetched, EntryBatch};
 use write_behind::batch::{MappedBatch, MappedEvent};
 use write_behind::credits::cost_of_documents;
 use write_behind::event::{Document, Rejection, RejectionClass};
-use write_behind::mapping::{Change, ChangeKind, Changes};
+use write_behind::mapping::{Change, ChangeKind, Changes, Extent};
 use write_behind::row::Value;
 
 use crate::world::database::sound;
@@ -51,5 +51,5 @@ fn change(number: usize, event: &Event, sound: i64) -> Changes {
         ChangeKind::Delete => vec![key],
         _ => vec![key, Value::Int(number as i64), Value::Int(sound)],
     };
-    [Change { table: 0, kind: event.kind, row: values.into_iter().collect() }].into()
+    [Change { table: 0, kind: event.kind, row: values.into_iter().collect(), extent: Extent::Whole }].into()
 }

@@ -1,0 +1,72 @@
+//! The steps of one event through a mapping, for a person who wonders.
+
+use super::context::{Context, Origin};
+use super::source::Source;
+use super::{Mapped, MappedColumn, Mapping};
+use crate::decode::Decoded;
+use crate::event::{Document, Entry, Rejection};
+use crate::row::RowWriter;
+use crate::settings::OnMissing;
+
+/// What each part of a mapping makes of an event.
+#[derive(Debug)]
+pub struct Explanation {
+    /// The filter, if it was asked, and its answer.
+    pub filter: Option<(String, Result<bool, Rejection>)>,
+    /// The expression that reshapes, if it came to that, and what it made: JSON, or nothing.
+    pub reshape: Option<(String, Result<Option<String>, Rejection>)>,
+    /// Why the event is passed over, if it is.
+    pub skipped: Option<String>,
+    /// What [`Mapping::map`] answers.
+    pub outcome: Result<Mapped, Rejection>,
+}
+
+impl Mapping {
+    /// Maps an event as [`Mapping::map`] does, and tells what came of each step.
+    pub fn explain(&self, entry: &Entry, event: &Decoded, document: &Document) -> Explanation {
+        let outcome = self.map(entry, event, document, &mut RowWriter::default());
+        let mut told = Explanation { filter: None, reshape: None, skipped: None, outcome };
+        if !self.write_behind.allows(event.op) {
+            told.skipped = Some(format!("`write_behind.{}` is false", event.op));
+        } else if *document == Document::Missing && self.on_missing == OnMissing::Skip {
+            told.skipped = Some("the document is gone, and `on_missing` is skip".to_owned());
+        }
+        if told.skipped.is_some() || matches!(document, Document::Missing | Document::None) {
+            return told;
+        }
+        let origin = Origin { entry, event, stream_name: &self.stream_name, key_pattern: self.key_pattern.as_ref() };
+        let context = Context::new(origin, document, None);
+        if let Some(filter) = &self.filter {
+            let answer = context.holds(filter);
+            told.skipped = (answer == Ok(false)).then(|| "`filter` answers false".to_owned());
+            let goes_on = answer == Ok(true);
+            told.filter = Some((filter.text().to_owned(), answer));
+            if !goes_on {
+                return told;
+            }
+        }
+        if let Some(reshape) = &self.reshape {
+            let made = context.evaluate(reshape);
+            told.skipped = (made == Ok(None)).then(|| "`reshape` gives nothing".to_owned());
+            told.reshape = Some((reshape.text().to_owned(), made));
+        }
+        told
+    }
+}
+
+impl MappedColumn {
+    /// Where its value comes from, as the settings say it.
+    pub fn source_text(&self) -> String {
+        text(&self.source)
+    }
+}
+
+fn text(source: &Source) -> String {
+    match source {
+        Source::Member(path, _) => path.to_string(),
+        Source::Expression(expression) => format!("expr: {}", expression.text()),
+        Source::Constant(_) => "value".to_owned(),
+        Source::Masked(masked) => format!("{} (masked)", text(&masked.source)),
+        other => other.to_string().replace('`', ""),
+    }
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::context::{ITEM_VARIABLES, VARIABLES};
 use super::family::FamilyMapping;
+use super::fits::never_fits;
 use super::key_pattern::KeyPattern;
 use super::mask::Masker;
 use super::members::Paths;
@@ -202,6 +203,11 @@ impl Compiler<'_> {
         let ColumnSettings { required, on_null, format, mask, .. } = *settings;
         let default = settings.default.as_ref().map(|json| constant("default", json, column, &format)).transpose()?;
         let adds = matches!(settings.source, ColumnSource::Add(_));
+        if mask.is_none()
+            && let Some(problem) = never_fits(&source, column, &format, self.stream, self.key_pattern.as_ref())
+        {
+            return Err(problem);
+        }
         let source = match mask.map(|mask| Masker::new(mask, self.stream.mask_key.as_ref())) {
             None => source,
             Some(_) if adds => return Err("`add` needs the number itself: set `mask` to `none`".to_owned()),
@@ -263,7 +269,11 @@ fn is_taken_by_auto(column: &Column, settings: &TableSettings) -> bool {
 }
 
 fn no_such_column(table: &Table) -> String {
-    format!("table {} has no such column; it has {}", table.name, column_names(&table.columns))
+    format!(
+        "table {} has no such column; it has {}: name one of them, or add it (`pipeline schema print` gives the SQL)",
+        table.name,
+        column_names(&table.columns)
+    )
 }
 
 /// A column with nothing but a source.

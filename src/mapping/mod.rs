@@ -9,6 +9,7 @@ mod context;
 mod convert;
 mod explain;
 mod family;
+mod fits;
 mod fold;
 mod interval;
 mod key_pattern;
@@ -83,6 +84,19 @@ impl Mapping {
     /// Its tables, those that others refer to first.
     pub fn tables(&self) -> &[TableMapping] {
         &self.tables
+    }
+
+    /// What is risky about it: columns that do not take all that their source can give, each with its table.
+    pub fn doubts(&self) -> Vec<String> {
+        let of_table = |table: &TableMapping| {
+            let doubt = |mapped: &MappedColumn| {
+                let MappedColumn { column, source, format, .. } = mapped;
+                let why = fits::may_not_fit(source, column, format, self.write_behind)?;
+                Some(format!("table {}: {why}", table.table.name))
+            };
+            table.columns.iter().filter_map(doubt).collect::<Vec<_>>()
+        };
+        self.tables.iter().flat_map(of_table).collect()
     }
 
     /// What the writers need to know of each table.

@@ -31,13 +31,13 @@ pub enum Located {
 }
 
 impl Located {
-    /// The document, which `fetched` gives if it is at the key.
+    /// Takes the document out, which `fetched` gives if it is at the key; that it was there can still be seen.
     ///
     /// # Errors
     /// That of `fetched`.
-    pub fn document(self, fetched: impl FnOnce() -> Result<Document, Rejection>) -> Result<Document, Rejection> {
+    pub fn document(&mut self, fetched: impl FnOnce() -> Result<Document, Rejection>) -> Result<Document, Rejection> {
         match self {
-            Located::Here(document) => Ok(document),
+            Located::Here(document) => Ok(std::mem::replace(document, Document::None)),
             Located::AtKey => fetched(),
             Located::NotNeeded => Ok(Document::None),
         }

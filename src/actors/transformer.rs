@@ -137,8 +137,7 @@ fn map_batch(
     for (entry, decoded) in decoded {
         let mut document = Document::None;
         let mapped = decoded.and_then(|mut event| {
-            let located = std::mem::replace(&mut event.located, Located::NotNeeded);
-            document = located.document(|| fetched.next().unwrap_or(Ok(Document::Missing)))?;
+            document = event.located.document(|| fetched.next().unwrap_or(Ok(Document::Missing)))?;
             mapping.map(&entry, &event, &document, rows)
         });
         let outcome = match mapped {

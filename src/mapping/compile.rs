@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::context::{ITEM_VARIABLES, VARIABLES};
 use super::family::FamilyMapping;
+use super::fits::never_fits;
 use super::key_pattern::KeyPattern;
 use super::mask::Masker;
 use super::members::Paths;
@@ -52,8 +53,10 @@ impl Mapping {
         }
         let masked = tables.iter().flat_map(TableMapping::masked);
         let masked_copies = MaskedCopies::new(stream, key_pattern.as_ref(), reshape.as_ref(), masked).map(Arc::new);
+        let adds_members = tables.iter().any(TableMapping::adds_members);
         Ok(Mapping {
             masked_copies,
+            adds_members,
             tables,
             paths,
             key_pattern,
@@ -200,6 +203,11 @@ impl Compiler<'_> {
         let ColumnSettings { required, on_null, format, mask, .. } = *settings;
         let default = settings.default.as_ref().map(|json| constant("default", json, column, &format)).transpose()?;
         let adds = matches!(settings.source, ColumnSource::Add(_));
+        if mask.is_none()
+            && let Some(problem) = never_fits(&source, column, &format, self.stream, self.key_pattern.as_ref())
+        {
+            return Err(problem);
+        }
         let source = match mask.map(|mask| Masker::new(mask, self.stream.mask_key.as_ref())) {
             None => source,
             Some(_) if adds => return Err("`add` needs the number itself: set `mask` to `none`".to_owned()),
@@ -212,6 +220,7 @@ impl Compiler<'_> {
             return Ok(mapped);
         }
         rules::see_it_adds(column)?;
+        rules::see_each_event_has_its_own(&mapped.source, self.stream.document)?;
         let nothing = constant("add", "0", column, &format)?;
         let on_null = if on_null == OnNull::Write { OnNull::Default } else { on_null };
         Ok(MappedColumn { default: mapped.default.or(Some(nothing)), on_null, ..mapped })
@@ -260,7 +269,11 @@ fn is_taken_by_auto(column: &Column, settings: &TableSettings) -> bool {
 }
 
 fn no_such_column(table: &Table) -> String {
-    format!("table {} has no such column; it has {}", table.name, column_names(&table.columns))
+    format!(
+        "table {} has no such column; it has {}: name one of them, or add it (`pipeline schema print` gives the SQL)",
+        table.name,
+        column_names(&table.columns)
+    )
 }
 
 /// A column with nothing but a source.

@@ -56,6 +56,11 @@ impl KeyPattern {
         self.parts.iter().map(|(name, _)| name.as_str())
     }
 
+    /// The shortest key that is made up like this.
+    pub fn shortest(&self) -> String {
+        self.parts.iter().fold(self.prefix.clone(), |key, (_, literal)| key + "1" + literal)
+    }
+
     /// The parts of `key`, none of them empty; `None` if it is not made up like this.
     pub fn parts<'k>(&self, key: &'k str) -> Option<Vec<&'k str>> {
         let mut rest = key.strip_prefix(self.prefix.as_str())?;

@@ -9,6 +9,7 @@ mod context;
 mod convert;
 mod explain;
 mod family;
+mod fits;
 mod fold;
 mod interval;
 mod key_pattern;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::decode::Decoded;
+use crate::decode::{Decoded, Located};
 use crate::event::{Document, Entry, Op, Rejection, RejectionClass};
 use crate::expression::Expression;
 use crate::row::RowWriter;
@@ -58,6 +59,8 @@ pub struct Mapping {
     reshape: Option<Expression>,
     /// What dead letters may hold, where columns are masked.
     masked_copies: Option<Arc<MaskedCopies>>,
+    /// Whether a column adds what the document says.
+    adds_members: bool,
     write_behind: WriteBehind,
     on_missing: OnMissing,
     stream_name: String,
@@ -81,6 +84,19 @@ impl Mapping {
     /// Its tables, those that others refer to first.
     pub fn tables(&self) -> &[TableMapping] {
         &self.tables
+    }
+
+    /// What is risky about it: columns that do not take all that their source can give, each with its table.
+    pub fn doubts(&self) -> Vec<String> {
+        let of_table = |table: &TableMapping| {
+            let doubt = |mapped: &MappedColumn| {
+                let MappedColumn { column, source, format, .. } = mapped;
+                let why = fits::may_not_fit(source, column, format, self.write_behind)?;
+                Some(format!("table {}: {why}", table.table.name))
+            };
+            table.columns.iter().filter_map(doubt).collect::<Vec<_>>()
+        };
+        self.tables.iter().flat_map(of_table).collect()
     }
 
     /// What the writers need to know of each table.
@@ -148,6 +164,9 @@ impl Mapping {
                 OnMissing::Delete => op = Op::Delete,
                 OnMissing::DeadLetter => return Err(missing_document(event)),
             }
+        }
+        if self.adds_members && event.located == Located::AtKey && op != Op::Delete {
+            return Err(Rejection::new(RejectionClass::MissingDocument, rules::NOT_ITS_OWN));
         }
         let origin = Origin { entry, event, stream_name: &self.stream_name, key_pattern: self.key_pattern.as_ref() };
         let reshaped;

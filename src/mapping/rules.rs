@@ -7,6 +7,7 @@ use super::path::Path;
 use super::source::Source;
 use super::table_mapping::{MappedColumn, SoftDelete, TableMapping};
 use crate::row::Value;
+use crate::settings::DocumentSource;
 use crate::table::{Column, ColumnKind, Owner};
 
 /// The list that `for_each` names: `items[*]`.
@@ -32,6 +33,19 @@ pub fn see_it_adds(column: &Column) -> Result<(), String> {
         _ => Err(format!("`add` needs a column of numbers, and `{}` is {}", column.name, column.sql_type)),
     }
 }
+
+/// Whether each event has an amount of its own to add: a document at its key may be a later one.
+pub fn see_each_event_has_its_own(source: &Source, document: DocumentSource) -> Result<(), String> {
+    use DocumentSource::{Auto, Fields, Hash, Inline, Json, String};
+    match (source, document) {
+        (Source::Member(..), Json | String | Hash) => Err(format!("`add`: {NOT_ITS_OWN}")),
+        (_, Auto | Inline | Fields | Json | String | Hash) => Ok(()),
+    }
+}
+
+/// Why a document at its key has nothing to add.
+pub const NOT_ITS_OWN: &str = "the document at the key may be newer than the event, and then its amount would be added twice: put \
+                               it into the entry (`document: inline` or `fields`), or take it from `$field.NAME`";
 
 /// Makes a column the version of its row: each event must have one.
 pub fn version(mapped: &mut MappedColumn) -> Result<(), String> {

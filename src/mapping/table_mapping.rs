@@ -137,6 +137,11 @@ impl TableMapping {
         })
     }
 
+    /// Whether something that the document says is added to what is there.
+    pub(super) fn adds_members(&self) -> bool {
+        self.adds.iter().any(|place| matches!(self.columns[*place].source, Source::Member(..)))
+    }
+
     /// Maps an event that does `op` to changes of this table, which has number `table` in the mapping: mostly to one.
     pub(super) fn map(
         &self,

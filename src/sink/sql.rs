@@ -13,7 +13,7 @@ pub type Sql = Arc<str>;
 pub const PLACEHOLDERS_MAX: usize = 32_766;
 
 /// Most bytes of values in one statement: well below the smallest `max_allowed_packet` in use (4 MiB).
-const STATEMENT_BYTES_MAX: usize = 1 << 20;
+pub const STATEMENT_BYTES_MAX: usize = 1 << 20;
 
 /// Rows of a multi-row statement, the most first. Only these sizes are used, so that each connection prepares few
 /// statements.

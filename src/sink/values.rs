@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use sea_orm::DbBackend;
 
 use super::assign::{Existing, is_alive};
-use super::sql::{PLACEHOLDERS_MAX, Sizes, Sql, quote, quote_table};
+use super::sql::{PLACEHOLDERS_MAX, STATEMENT_BYTES_MAX, Sizes, Sql, quote, quote_table};
 use crate::mapping::{ChangeKind, Places, Step};
 use crate::row::{Row, Value};
 use crate::table::{Owner, TablePlan};
@@ -157,7 +157,9 @@ impl ValuesStatements {
     fn others(&mut self, parent: &Row, own: &[Cow<'_, Row>]) -> (Sql, Vec<Row>) {
         let width = self.width(Form::DeleteOthers);
         let placeholders = parent.values().count() + own.len().next_power_of_two() * width;
-        if own.is_empty() || self.plan.replaces_all() || placeholders > PLACEHOLDERS_MAX {
+        let bytes: usize = own.iter().map(|row| row.bytes()).sum();
+        let too_many = placeholders > PLACEHOLDERS_MAX || bytes > STATEMENT_BYTES_MAX;
+        if own.is_empty() || self.plan.replaces_all() || too_many {
             // What is not among so many is written again all the same.
             return (self.text(Form::Delete, 1), vec![parent.clone()]);
         }

@@ -36,11 +36,7 @@ pub async fn newest_events(
     .into_iter();
     let samples = entries.into_iter().zip(decoded).map(|(entry, decoded)| {
         let event = decoded.and_then(|mut event| {
-            let document = match std::mem::replace(&mut event.located, Located::NotNeeded) {
-                Located::Here(document) => document,
-                Located::AtKey => fetched.next().unwrap_or(Ok(Document::Missing))?,
-                Located::NotNeeded => Document::None,
-            };
+            let document = event.located.document(|| fetched.next().unwrap_or(Ok(Document::Missing)))?;
             Ok((event, document))
         });
         Sample { entry, event }

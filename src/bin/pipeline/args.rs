@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::check::CheckArgs;
 use crate::dead_letters::DeadLettersArgs;
 use crate::demo::DemoArgs;
 use crate::explain::ExplainArgs;
@@ -36,7 +37,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// Say all that is right and wrong with the settings, Redis, the database and the mappings; changes nothing
     #[command(after_help = CHECK)]
-    Check,
+    Check(CheckArgs),
     /// Tell what the settings make of real events, step by step; writes nothing
     Explain(ExplainArgs),
     /// Run test files: documents, and the rows that must come of them; needs no server
@@ -57,7 +58,8 @@ pub enum Command {
 
 const CHECK: &str = "Each server is connected to once, without waiting for app.startup_timeout_sec. A line begins with `ok`, with `note` (no \
 fault), with `warning` (it runs, but data is in danger), or with `wrong`. Nothing is created: tables that `run` would \
-create are a note.
+create are a note. The newest events of each stream go through the mapping and no further: each that would become a dead \
+letter is a warning.
 
 Exit codes: 0 nothing is wrong, 78 settings, credentials, rights or tables are wrong, 69 a server cannot be reached \
 (78 if both).";
@@ -76,7 +78,7 @@ count, except those of the log, PIPELINE__LOG__LEVEL=info for instance. No other
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or drained after SIGTERM or SIGINT
-  1    what was asked does not hold: the demo found a difference, a case of a mapping failed, a write did not
+  1    what was asked does not hold: the demo or `schema diff` found a difference, a case of a mapping failed, a write did not
        become durable
   2    wrong arguments
   69   Redis or the database could not be reached in time (app.startup_timeout_sec); no redis-server for the demo

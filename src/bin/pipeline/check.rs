@@ -1,5 +1,6 @@
 //! `pipeline check`: all that is right and wrong, without changing anything and without waiting.
 
+mod events;
 mod redis_side;
 mod report;
 
@@ -12,12 +13,24 @@ use write_behind::startup::{compile_mapping, connect_redis};
 
 use crate::database::{self, connect_without_creating, is_missing_file};
 use crate::runtime::block_on;
+use events::Events;
 use migration::Migrator;
 use report::Report;
 
-/// Checks everything and prints a line for each thing.
-pub fn check(layers: &Layers) -> Result<(), PipelineError> {
-    let mut report = Report::default();
+/// Arguments of `pipeline check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// One JSON object on standard output, and nothing else
+    #[arg(long)]
+    json: bool,
+    /// Try so many of the newest events of each stream, without writing anything; 0 tries none
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    sample: u32,
+}
+
+/// Checks everything and tells of each thing.
+pub fn check(args: &CheckArgs, layers: &Layers) -> Result<(), PipelineError> {
+    let mut report = Report::new(args.json);
     match Settings::load(layers) {
         Err(problems) => {
             for problem in problems.iter() {
@@ -30,22 +43,25 @@ pub fn check(layers: &Layers) -> Result<(), PipelineError> {
             let file = layers.file.as_ref().map(|file| format!(" and {}", file.display())).unwrap_or_default();
             let streams: Vec<_> = settings.streams.iter().map(|stream| stream.entity.as_str()).collect();
             report.ok(format_args!("settings: defaults{file}; streams: {}", streams.join(", ")))?;
-            block_on(servers(&settings, &mut report))?;
+            block_on(servers(args, &settings, &mut report))?;
         }
     }
     report.verdict()
 }
 
-async fn servers(settings: &Settings, report: &mut Report) -> Result<(), PipelineError> {
+async fn servers(args: &CheckArgs, settings: &Settings, report: &mut Report) -> Result<(), PipelineError> {
+    let mut redis = None;
     match connect_redis(settings).await {
         Ok((client, capabilities)) => {
             redis_side::report(settings, &client.address(), &capabilities, report)?;
             redis_side::streams(settings, &client, report).await?;
+            redis = Some((client, capabilities));
         }
         Err(error) => report.wrong(&error)?,
     }
+    let events = Events { redis: redis.filter(|_| args.sample > 0), count: args.sample as usize };
     match connect_database(settings, report).await {
-        Ok(target) => tables(settings, &target, report).await,
+        Ok(target) => tables(settings, &target, &events, report).await,
         Err(error) => {
             report.wrong(&error)?;
             report.note("tables and mappings were not looked at: they are in the database")
@@ -65,7 +81,12 @@ async fn connect_database(settings: &Settings, report: &mut Report) -> Result<Ta
     Ok(target)
 }
 
-async fn tables(settings: &Settings, target: &Target, report: &mut Report) -> Result<(), PipelineError> {
+async fn tables(
+    settings: &Settings,
+    target: &Target,
+    events: &Events,
+    report: &mut Report,
+) -> Result<(), PipelineError> {
     let bookkept = match database::migrations::<Migrator>(target, settings).await {
         Ok(migrations) if migrations.pending().is_empty() => {
             report.ok("bookkeeping tables")?;
@@ -84,6 +105,9 @@ async fn tables(settings: &Settings, target: &Target, report: &mut Report) -> Re
         match compile_mapping(target, stream).await {
             Ok(Ok(mapping)) => {
                 report.ok(described(stream, &mapping))?;
+                let doubts = mapping.doubts();
+                doubts.iter().try_for_each(|text| report.warning(format_args!("streams.{}: {text}", stream.entity)))?;
+                events.try_out(stream, &mapping, report).await?;
                 if stream.mask_key.is_none() && stream.masked_columns().any(|column| column.mask == Some(Mask::Hash)) {
                     report.warning(guessable(stream))?;
                 }

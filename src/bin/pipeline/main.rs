@@ -51,7 +51,7 @@ fn execute(args: Args) -> Result<ExitCode, PipelineError> {
         // It makes settings of its own.
         Command::Demo(demo) => demo::demo(&demo, args.config.is_some()),
         Command::Run => with_settings(&layers, run::run),
-        Command::Check => check::check(&layers).map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => check::check(&args, &layers).map(|()| ExitCode::SUCCESS),
         Command::Explain(args) => with_settings(&layers, |settings, _| explain::explain(&args, &settings)),
         Command::TestMapping(args) => test_mapping::test_mapping(&args, &layers).map(|()| ExitCode::SUCCESS),
         Command::Schema(args) => with_settings(&layers, |settings, _| schema::schema(&args, &settings)),

@@ -180,7 +180,7 @@ async fn a_mapped_column_is_gone_for_a_while(kind: Kind) {
     let pauses = setting.pipeline.stderr().matches(PAUSED).count();
     setting.alter("name", "DROP COLUMN name").await;
     setting.says(PAUSED, pauses).await;
-    setting.says("streams.thing.columns.name: table thing has no such column; it has n\"", 0).await;
+    setting.says("streams.thing.columns.name: table thing has no such column; it has n:", 0).await;
     load.further(500).await;
     assert_eq!(setting.database.count("write_behind_dead_letter").await, 0);
     setting.database.execute("ALTER TABLE thing ADD COLUMN name varchar(5)").await;

@@ -2,6 +2,8 @@
 
 use super::{add, dead, run_through, setting};
 use crate::support::database::Kind;
+use crate::support::pipeline::run_pipeline;
+use crate::workload::redis_yaml;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_document_does_not_overwrite_a_newer_row() {
@@ -156,5 +158,71 @@ async fn a_soft_delete_marks_the_row_and_an_insert_revives_it() {
             );
             assert_eq!(dead(&setting).await, Vec::<String>::new());
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_amount_that_is_not_the_events_own_is_not_added() {
+    let table = "CREATE TABLE account (id varchar(20) PRIMARY KEY, balance bigint)";
+    let stream =
+        "    table: account\n    mode: upsert\n    key: [id]\n    columns: {id: $key, balance: {add: amount}}\n";
+    for kind in Kind::ALL {
+        let mut setting = setting(kind, &[table]).await;
+        redis::cmd("SET").arg("a").arg(r#"{"amount": 5}"#).exec_async(&mut setting.connection).await.expect("set");
+        let entries: [&[(&str, &str)]; 3] =
+            [&[("key", "a")], &[("key", "a"), ("payload", r#"{"amount": 7}"#)], &[("op", "delete"), ("key", "b")]];
+        add(&mut setting, &entries).await;
+        run_through(&setting, stream, 3).await;
+        assert_eq!(setting.rows("SELECT id, balance FROM account").await, ["a|7"], "{kind:?}");
+        let dead = dead(&setting).await;
+        assert_eq!(dead.len(), 1, "{dead:?}");
+        assert!(dead[0].contains("its amount would be added twice"), "{dead:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_table_cannot_do_is_refused_with_its_setting() {
+    let tables = [
+        "CREATE TABLE thing (id varchar(9) PRIMARY KEY, name varchar(9), at timestamp NOT NULL, price decimal(9, 2), body json)",
+        "CREATE TABLE part (thing varchar(9), name varchar(9), PRIMARY KEY (thing, name))",
+    ];
+    for (table, words) in [
+        ("thing: {mode: upsert, key: [id], soft_delete: at, columns: {id: $key}}", "`at` must allow NULL"),
+        (
+            "thing: {mode: upsert, key: [id], soft_delete: name, columns: {id: $key, at: at}}",
+            "must be a time, a boolean or an integer",
+        ),
+        (
+            "thing: {mode: upsert, key: [id], soft_delete: gone, columns: {id: $key, at: at}}",
+            "no such column; it has id, name",
+        ),
+        (
+            "thing: {mode: upsert, key: [id], version: body, columns: {id: $key, at: at, body: b}}",
+            "a version is a number, a time",
+        ),
+        (
+            "thing: {mode: upsert, key: [id], columns: {id: $key, at: at, name: {add: n}}}",
+            "`add` needs a column of numbers",
+        ),
+        ("thing: {mode: upsert, key: [id], columns: {id: $key, at: at, price: {add: n}}}", "SQLite would add"),
+        ("thing: {columns: {id: $item, at: at}}", "`$item` needs the table's `for_each`"),
+        ("thing: {for_each: items, columns: {id: $item, at: at}}", "must end in [*], such as items[*]"),
+        ("thing: {for_each: 'a[*].b[*]', columns: {id: $item, at: at}}", "goes through two lists"),
+        (
+            "thing: {mode: upsert, key: [id], for_each: 'a[*]', columns: {id: $item, at: at}}",
+            "does not tell whose row it is",
+        ),
+        (
+            "part: {mode: upsert, key: [thing, name], for_each: 'a[*]', columns: {thing: $key, name: $item}}\n      \
+             thing: {mode: upsert, key: [id], version: at, columns: {id: $key, at: at}}",
+            "tables.part.for_each: `version` keeps older documents out of thing",
+        ),
+    ] {
+        let setting = setting(Kind::Sqlite, &tables).await;
+        let config = redis_yaml(setting.redis.port()) + &setting.database.settings_yaml();
+        let config = format!("{config}streams:\n  thing:\n    tables:\n      {table}\n");
+        let output = run_pipeline(&config, &["check"], "").await;
+        assert_eq!(output.code, Some(78), "{table}: {output:?}");
+        assert!(output.stdout.contains(words), "{table}: {output:?}");
     }
 }

@@ -13,7 +13,7 @@ pub fn report(
     settings: &Settings,
     address: &str,
     capabilities: &Capabilities,
-    report: &Report,
+    report: &mut Report,
 ) -> Result<(), PipelineError> {
     let json = if capabilities.json { ", RedisJSON" } else { "" };
     report.ok(format_args!("redis at {address}: {}{json}", capabilities.version_shown()))?;

@@ -124,6 +124,7 @@ impl Session {
         let mut planned = Vec::with_capacity(writes.len());
         for write in writes {
             let placement = match &placement {
+                Ok(_) if write.op == Op::Patch => Placement::Inline,
                 Ok(placement) => *placement,
                 // A delete stores nothing, and DEL suits every type.
                 Err(_) if write.op == Op::Delete => Placement::String,

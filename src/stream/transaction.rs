@@ -305,6 +305,11 @@ mod tests {
         );
         let acked = insert().with_ack(uuid::Uuid::nil());
         let ack = "ack 00000000-0000-0000-0000-000000000000";
+        let patch = Write::patch("users:1", &serde_json::json!({"x": 2})).expect("a document");
+        assert_eq!(
+            pushed(patch, Placement::Inline, None),
+            ["MULTI", r#"XADD stream:users * key users:1 op patch timestamp NOW payload {"x":2}"#, "EXEC"]
+        );
         assert!(pushed(acked, Placement::String, None)[2].ends_with(ack));
     }
 

@@ -46,6 +46,15 @@ impl Write {
         Ok(Write { op: Op::Update, key: Some(key.into()), document: Some(json(document)?), ack: None })
     }
 
+    /// Changed members of the document at `key`: they are in the entry, and what is at the key stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Write::insert`].
+    pub fn patch(key: impl Into<String>, members: &impl Serialize) -> Result<Write, ProduceError> {
+        Ok(Write { op: Op::Patch, key: Some(key.into()), document: Some(json(members)?), ack: None })
+    }
+
     /// The document at `key` goes.
     pub fn delete(key: impl Into<String>) -> Write {
         Write { op: Op::Delete, key: Some(key.into()), document: None, ack: None }

@@ -48,7 +48,7 @@ pub enum Command {
     Migrate(MigrateArgs),
     /// Write made-up user actions to Redis
     Generate(GenerateArgs),
-    /// Write one JSON document to Redis: insert, update, upsert or delete
+    /// Write one JSON document to Redis: insert, update, patch, upsert or delete
     Insert(InsertArgs),
     /// Print the counters in Redis
     Metrics(MetricsArgs),

@@ -33,7 +33,7 @@ pub struct InsertArgs {
     #[arg(long, value_enum, default_value = "insert")]
     op: OpArg,
     /// Key of the document in Redis; an insert without it gets a new one, ENTITY:UUID
-    #[arg(long, required_if_eq_any([("op", "update"), ("op", "delete"), ("op", "upsert")]))]
+    #[arg(long, required_if_eq_any([("op", "update"), ("op", "patch"), ("op", "delete"), ("op", "upsert")]))]
     key: Option<String>,
     /// What to wait for: nothing, replicas (WAIT), or the append-only files (WAITAOF) [default: producer.durability]
     #[arg(long, value_enum)]
@@ -53,6 +53,8 @@ pub struct InsertArgs {
 enum OpArg {
     Insert,
     Update,
+    /// Only the members of the document that changed; it goes into the entry
+    Patch,
     Delete,
     Upsert,
 }
@@ -149,6 +151,7 @@ fn write(args: InsertArgs) -> Result<Write, PipelineError> {
     };
     let write = match args.op {
         OpArg::Update => Write::update(key.unwrap_or_default(), &document),
+        OpArg::Patch => Write::patch(key.unwrap_or_default(), &document),
         OpArg::Upsert => Write::upsert(key.unwrap_or_default(), &document),
         OpArg::Insert | OpArg::Delete => Write::insert(&document).map(|write| match key {
             Some(key) => write.at(key),

@@ -46,14 +46,21 @@ async fn each_operation_is_announced() {
     let redis = RedisServer::start();
     let database = TestDatabase::new(Kind::Sqlite).await;
     let config = config(&redis, &database);
-    for (op, document) in [("insert", Some("{}")), ("upsert", Some("{}")), ("update", Some("{}")), ("delete", None)] {
+    for (op, document, stored) in [
+        ("insert", Some("{}"), Some("{}")),
+        ("upsert", Some("{}"), Some("{}")),
+        ("update", Some("{}"), Some("{}")),
+        // The change is in the entry alone.
+        ("patch", Some(r#"{"a":1}"#), Some("{}")),
+        ("delete", None, None),
+    ] {
         let mut args = vec!["insert", "user_action", "--key", "k", "--op", op];
         args.extend(document);
         let output = succeeding(&config, &args).await;
         let (id, fields) = newest(&redis).await;
         assert_eq!(output, format!("k {id}\n"));
         assert_eq!(fields[..4], ["key", "k", "op", op]);
-        assert_eq!(get(&redis, "k").await.as_deref(), document);
+        assert_eq!(get(&redis, "k").await.as_deref(), stored);
     }
 }
 

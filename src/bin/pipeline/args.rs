@@ -78,8 +78,8 @@ count, except those of the log, PIPELINE__LOG__LEVEL=info for instance. No other
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or drained after SIGTERM or SIGINT
-  1    what was asked does not hold: the demo or `schema diff` found a difference, a case of a mapping failed, a write did not
-       become durable
+  1    what was asked does not hold: the demo or `schema diff` found a difference, a case of a mapping failed, a
+       write did not become durable
   2    wrong arguments
   69   Redis or the database could not be reached in time (app.startup_timeout_sec); no redis-server for the demo
   70   gave up: a stream failed more often than supervisor.max_restarts allows

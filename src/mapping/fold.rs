@@ -187,17 +187,17 @@ impl<'a> KeyedRun<'a> {
         // Those that set the same columns go together.
         let mut of_columns: HashMap<Places, usize> = HashMap::new();
         for write in left.iter().filter_map(|left| left.write.as_ref()).filter(of_kind(ChangeKind::Update)) {
-            let columns = write.extent.columns();
+            let (extent, columns) = (write.extent(), write.extent().columns());
             match columns.and_then(|columns| of_columns.get(columns)) {
-                Some(place) => put(&mut new[*place], write.row.clone(), &write.extent),
-                None => put(step_for(&mut new, table, write.kind, columns), write.row.clone(), &write.extent),
+                Some(place) => put(&mut new[*place], write.row(), extent),
+                None => put(step_for(&mut new, table, write.kind, columns), write.row(), extent),
             }
             if let Some(columns) = columns.filter(|columns| !of_columns.contains_key(*columns)) {
                 of_columns.insert(columns.clone(), new.len() - 1);
             }
         }
-        for write in left.into_iter().filter_map(|left| left.write).filter(|write| write.kind == ChangeKind::Upsert) {
-            put(step_for(&mut new, table, write.kind, None), write.row, &write.extent);
+        for write in left.iter().filter_map(|left| left.write.as_ref()).filter(of_kind(ChangeKind::Upsert)) {
+            put(step_for(&mut new, table, write.kind, None), write.row(), write.extent());
         }
         steps.append(&mut new);
     }

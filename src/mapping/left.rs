@@ -23,10 +23,14 @@ pub struct Left<'a> {
 pub struct Write<'a> {
     /// An upsert or an update.
     pub kind: ChangeKind,
-    /// The values.
-    pub row: Cow<'a, Row>,
-    /// Which they are.
-    pub extent: Extent,
+    values: Values<'a>,
+}
+
+/// The values that are written. Mostly those of one change: they stay where they are.
+#[derive(Clone)]
+enum Values<'a> {
+    AsItCame(&'a Change),
+    PutTogether(Box<(Row, Extent)>),
 }
 
 /// What two writes of one key come to.
@@ -67,7 +71,24 @@ impl<'a> Left<'a> {
 
 impl<'a> Write<'a> {
     fn of(change: &'a Change) -> Self {
-        Write { kind: change.kind, row: Cow::Borrowed(&change.row), extent: change.extent.clone() }
+        Write { kind: change.kind, values: Values::AsItCame(change) }
+    }
+
+    /// The values.
+    pub fn row(&self) -> Cow<'a, Row> {
+        match &self.values {
+            Values::AsItCame(change) => Cow::Borrowed(&change.row),
+            // They share their bytes.
+            Values::PutTogether(both) => Cow::Owned(both.0.clone()),
+        }
+    }
+
+    /// Which they are.
+    pub fn extent(&self) -> &Extent {
+        match &self.values {
+            Values::AsItCame(change) => &change.extent,
+            Values::PutTogether(both) => &both.1,
+        }
     }
 }
 
@@ -94,7 +115,7 @@ fn together<'a>(older: &Write<'a>, newer: &'a Change, plan: &TablePlan) -> Toget
         (kind, _) => match put_over(older.layer(), (&newer.row, newer.extent.columns()), &plan.adds) {
             Some((row, columns)) => {
                 let extent = columns.map_or(Extent::Whole, Extent::Columns);
-                Together::Both(Write { kind, row: Cow::Owned(row), extent })
+                Together::Both(Write { kind, values: Values::PutTogether(Box::new((row, extent))) })
             }
             None => Together::Apart,
         },
@@ -115,7 +136,7 @@ fn by_version<'a>(older: &Write<'a>, newer: &'a Change, place: usize) -> Togethe
         (Some(Ordering::Less), ..) => Together::Older,
         (Some(_), _, Upsert) => Together::Newer(Upsert),
         // A row between the two versions takes only the columns of the newer one.
-        (Some(_), kind, _) if covers(newer.extent.columns(), older.extent.columns()) => Together::Newer(kind),
+        (Some(_), kind, _) if covers(newer.extent.columns(), older.extent().columns()) => Together::Newer(kind),
         (Some(_), ..) => Together::Apart,
     }
 }
@@ -147,7 +168,11 @@ fn value_at<'r>((row, columns): (&'r Row, Option<&Places>), place: usize) -> Opt
 
 impl Write<'_> {
     fn layer(&self) -> (&Row, Option<&Places>) {
-        (&self.row, self.extent.columns())
+        let row = match &self.values {
+            Values::AsItCame(change) => &change.row,
+            Values::PutTogether(both) => &both.0,
+        };
+        (row, self.extent().columns())
     }
 
     /// Whether the row is marked as deleted after it: an update that touches the mark does nothing else with it.

@@ -211,7 +211,8 @@ impl TableMapping {
         Ok(rows.finish())
     }
 
-    #[inline]
+    /// Adds the value of the column at `place` to the row. This stands in the loop over all columns of every event.
+    #[inline(always)]
     fn push(
         &self,
         place: usize,
@@ -219,23 +220,32 @@ impl TableMapping {
         context: &Context<'_>,
         rows: &mut RowWriter,
     ) -> Result<(), Rejection> {
-        let column = &self.columns[place];
-        let value = context.value(column);
+        let value = context.value(&self.columns[place]);
         // Looked at where it is: moving it out of the result would take as long as converting it.
-        if let Ok(value) = &value
-            && (kind == ChangeKind::Append || !self.key.contains(&place))
-        {
-            rows.push(value);
-            return Ok(());
+        match &value {
+            Ok(value) if kind == ChangeKind::Append || !self.key.contains(&place) => {
+                rows.push(value);
+                Ok(())
+            }
+            _ => self.push_key(&self.columns[place], value, rows),
         }
+    }
+
+    #[inline(never)]
+    fn push_key(
+        &self,
+        of: &MappedColumn,
+        value: Result<Value<'_>, Rejection>,
+        rows: &mut RowWriter,
+    ) -> Result<(), Rejection> {
         let value = value?;
         // NULL equals nothing: such a row would never be found again, and two of them would fold into one.
         if value == Value::Null {
-            let MappedColumn { column, source, .. } = column;
+            let MappedColumn { column, source, .. } = of;
             let message = format!("column `{}` identifies the row, and {source} gives no value", column.name);
             return Err(Rejection::of_column(RejectionClass::MissingValue, &column.name, message));
         }
-        rows.push(&convert::canonical(value, &column.column));
+        rows.push(&convert::canonical(value, &of.column));
         Ok(())
     }
 

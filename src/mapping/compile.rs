@@ -40,7 +40,8 @@ impl Mapping {
         let reshape = of_stream("reshape", &stream.reshape);
         let mut compiler = Compiler { stream, rdbms, key_pattern, paths: Paths::default(), problems };
         let pairs = stream.tables.iter().zip(tables);
-        let mut tables: Vec<TableMapping> = pairs.map(|(settings, table)| compiler.table(settings, table)).collect();
+        let mut tables: Vec<TableMapping> =
+            pairs.enumerate().map(|(number, (settings, table))| compiler.table(number, settings, table)).collect();
         for (settings, place) in stream.tables.iter().zip(0..tables.len()) {
             if let Err(problem) = rules::find_owner(&mut tables, place) {
                 compiler.problems.push(format!("{}.for_each: {problem}", settings.setting));
@@ -81,7 +82,7 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     /// Compiles one table. Worth something only if there are no problems in the end.
-    fn table(&mut self, settings: &TableSettings, table: &Table) -> TableMapping {
+    fn table(&mut self, number: usize, settings: &TableSettings, table: &Table) -> TableMapping {
         let setting = &settings.setting;
         if let Some(reason) = &table.not_transactional {
             self.problems.push(format!("{setting}.table: {} {reason}: exactly once needs transactions", table.name));
@@ -153,6 +154,7 @@ impl Compiler<'_> {
             self.problems.extend(problems.map(|problem| format!("{setting}.key: {problem}")));
         }
         TableMapping {
+            number,
             table: Arc::new(table.clone()),
             columns,
             key,

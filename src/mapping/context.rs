@@ -70,6 +70,11 @@ impl<'a> Item<'a> {
         Ok(Item { json, found: paths.find(json).map_err(not_json)?, index, input: OnceCell::new() })
     }
 
+    /// Whether a path leads to something.
+    pub fn finds(&self, source: &Source) -> bool {
+        matches!(source, Source::ItemMember(_, number) if self.found[*number].is_some())
+    }
+
     fn input(&self) -> Result<&Input, Rejection> {
         if let Some(input) = self.input.get() {
             return Ok(input);
@@ -119,6 +124,14 @@ impl<'a> Context<'a> {
     /// From now on columns take their values from this item too.
     pub fn look_at(&mut self, item: Item<'a>) {
         self.item = Some(item);
+    }
+
+    /// Whether a path leads to something.
+    pub fn finds(&self, source: &Source) -> bool {
+        match (source, &self.members) {
+            (Source::Member(_, number), Some(Members::Json(found) | Members::Flat(found))) => found[*number].is_some(),
+            _ => false,
+        }
     }
 
     /// The items of a list; `None` if there is no list.

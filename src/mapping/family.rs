@@ -56,6 +56,9 @@ impl FamilyMapping {
         if op == Op::Patch && list.is_none() {
             return Ok(FamilyChange::None);
         }
+        if op == Op::Patch {
+            see_the_rest_is_there(of, context)?;
+        }
         let parent = match kind {
             ChangeKind::Append => None,
             _ => Some(of.some(&self.parent, kind, context, rows)?),
@@ -89,6 +92,21 @@ pub enum FamilyChange {
     },
     /// All with these common columns go.
     Delete(Row),
+}
+
+/// The rows of a list are written as a whole: a patch that has the list must have what they take from beside it.
+fn see_the_rest_is_there(of: &TableMapping, context: &Context<'_>) -> Result<(), Rejection> {
+    for column in of.columns.iter().filter(|column| matches!(column.source.unmasked(), Source::Member(..))) {
+        if context.value_if_given(column)?.is_none() {
+            let name = &column.column.name;
+            let message = format!(
+                "column `{name}` comes from beside the list, and the patch has the list without it: add {} to the patch",
+                column.source
+            );
+            return Err(Rejection::of_column(RejectionClass::MissingValue, name, message));
+        }
+    }
+    Ok(())
 }
 
 /// Two items with one key would be one row: which of them is lost would be chance.

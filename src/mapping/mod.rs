@@ -23,6 +23,7 @@ mod rules;
 mod source;
 mod table_mapping;
 mod timestamp;
+mod unfound;
 
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ pub use masked_copy::MaskedCopies;
 use members::Paths;
 pub use table_mapping::{MappedColumn, TableChanges, TableMapping};
 pub(crate) use timestamp::from_text as instant_of;
+pub use unfound::Unfound;
 
 /// How the events of one stream become rows.
 #[derive(Clone, Debug)]
@@ -169,15 +171,8 @@ impl Mapping {
             return Err(Rejection::new(RejectionClass::MissingDocument, rules::NOT_ITS_OWN));
         }
         let origin = Origin { entry, event, stream_name: &self.stream_name, key_pattern: self.key_pattern.as_ref() };
-        let reshaped;
-        let document = match self.seen(document, origin)? {
-            Seen::AsItCame => document,
-            Seen::Reshaped(new) => {
-                reshaped = new;
-                &reshaped
-            }
-            Seen::Not => return Ok(Mapped::Skip),
-        };
+        let seen = self.seen(document, origin)?;
+        let Some(document) = seen.document(document) else { return Ok(Mapped::Skip) };
         let members = Members::find(document, &self.paths)?;
         let mut context = Context::new(origin, document, members);
         // What an event left there that was rejected half way.
@@ -196,6 +191,17 @@ enum Seen {
     Reshaped(Document),
     /// The event is passed over.
     Not,
+}
+
+impl Seen {
+    /// The document itself, which came as `came`; `None` if the event is passed over.
+    fn document<'d>(&'d self, came: &'d Document) -> Option<&'d Document> {
+        match self {
+            Seen::AsItCame => Some(came),
+            Seen::Reshaped(document) => Some(document),
+            Seen::Not => None,
+        }
+    }
 }
 
 fn missing_document(event: &Decoded) -> Rejection {

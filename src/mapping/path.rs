@@ -21,6 +21,10 @@ impl Path {
         let mut steps = Vec::new();
         for part in text.split('.') {
             let (member, indexes) = part.split_once('[').map_or((part, None), |(m, rest)| (m, Some(rest)));
+            if member.is_empty() && text.starts_with('.') {
+                let path = text.trim_start_matches('.');
+                return Err(format!("`{text}` has an empty member name: a path is `{path}`, and jq belongs in `expr`"));
+            }
             if member.is_empty() {
                 return Err(format!("`{text}` has an empty member name"));
             }
@@ -79,6 +83,7 @@ mod tests {
         for (text, reason) in [
             ("", "empty member"),
             ("a..b", "empty member"),
+            (".a.b", "a path is `a.b`, and jq belongs in `expr`"),
             ("[0]", "empty member"),
             ("a[0", "without its `]`"),
             ("a[0]b", "without its `]`"),

@@ -13,7 +13,8 @@ use crate::table::{Column, ColumnKind, Owner};
 /// The list that `for_each` names: `items[*]`.
 pub fn list(text: &str) -> Result<Path, String> {
     let Some(list) = text.strip_suffix("[*]") else {
-        return Err(format!("`{text}` must end in [*], such as {text}[*]"));
+        let list = text.trim_start_matches('.').trim_end_matches("[]");
+        return Err(format!("`{text}` must end in [*], such as {list}[*]"));
     };
     if list.contains("[*]") {
         return Err(format!("`{text}` goes through two lists: make one of them first, with `reshape`"));

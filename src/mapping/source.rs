@@ -88,6 +88,7 @@ impl Source {
                     let Some(paths) = &mut names.item_paths else { return Err(no_items(from)) };
                     Source::item_member(Path::parse(path)?, paths)
                 }
+                Some(("$", path)) => return Err(format!("`{name}` is not a path here: write `{path}`")),
                 _ => return Err(format!("`{name}` is not one of {NAMES}")),
             },
             path => Source::member(Path::parse(path)?, names.paths),

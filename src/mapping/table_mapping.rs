@@ -16,6 +16,8 @@ use crate::value_format::ValueFormat;
 /// How the events of one stream become rows of one table.
 #[derive(Clone, Debug)]
 pub struct TableMapping {
+    /// Its number among the tables of the stream's settings, which are in another order.
+    pub number: usize,
     /// The target table, as the catalogue described it.
     pub table: Arc<Table>,
     /// The mapped columns, in the order of every row.

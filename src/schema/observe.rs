@@ -11,7 +11,7 @@ use crate::event::Document;
 use crate::mapping::{ChangeKind, Extent, Mapped, Mapping, is_number};
 use crate::row::{Row, RowWriter, Value};
 use crate::settings::{ColumnSettings, ColumnSource, OnNull, RdbmsKind, StreamSettings, TableSettings};
-use crate::table::{Column, ColumnKind, Table, TableName, TablePlan};
+use crate::table::{Column, ColumnKind, Table, TableName};
 use crate::value_format::{BytesEncoding, EpochUnit};
 
 /// What is known of the columns of one table.
@@ -60,11 +60,13 @@ pub fn observe(
         names.retain(|name| settings.soft_delete.as_ref() != Some(name));
     }
     let mapping = compile(&probe, &names, rdbms)?;
-    let of_table = |(names, plan): (&BTreeSet<String>, TablePlan)| SeenColumns {
+    let shared: Vec<usize> =
+        mapping.tables().iter().filter(|table| table.plan().replaces_all()).map(|table| table.number).collect();
+    let of_table = |(number, names): (usize, &BTreeSet<String>)| SeenColumns {
         columns: names.iter().map(|name| (name.clone(), Seen::default())).collect(),
-        key_is_shared: plan.family.is_some_and(|family| family.parent.len() == plan.key.len()),
+        key_is_shared: shared.contains(&number),
     };
-    let mut seen: Vec<SeenColumns> = names.iter().zip(mapping.plans()).map(of_table).collect();
+    let mut seen: Vec<SeenColumns> = names.iter().enumerate().map(of_table).collect();
     look(&mapping, samples, |table, column, json, document| {
         let source =
             stream.tables[table].columns.iter().find(|named| named.column == column).map(|named| &named.source);
@@ -129,7 +131,7 @@ fn compile(stream: &StreamSettings, names: &[BTreeSet<String>], rdbms: RdbmsKind
     Mapping::compile(stream, &tables.collect::<Vec<_>>(), rdbms)
 }
 
-/// Tells of every value: the number of its table, its column, itself as JSON, and the document. What the mapping refuses or
+/// Tells of every value: the number of its table in the settings, its column, itself as JSON, and the document. What the mapping refuses or
 /// passes over says nothing.
 fn look(mapping: &Mapping, samples: &[Sample], mut tell: impl FnMut(usize, &str, &str, &Document)) {
     let mut rows = RowWriter::default();
@@ -137,11 +139,12 @@ fn look(mapping: &Mapping, samples: &[Sample], mut tell: impl FnMut(usize, &str,
         let Ok((event, document)) = event else { continue };
         let Ok(Mapped::Changes(changes)) = mapping.map(entry, event, document, &mut rows) else { continue };
         for change in changes.iter().filter(|change| change.kind != ChangeKind::Delete) {
-            let columns = &mapping.tables()[change.table].columns;
+            let table = &mapping.tables()[change.table];
+            let columns = &table.columns;
             let mut tell_row = |row: &Row, places: &mut dyn Iterator<Item = usize>| {
                 for (place, value) in places.zip(row.values()) {
                     if let Value::Text(json) = &value {
-                        tell(change.table, &columns[place].column.name, json, document);
+                        tell(table.number, &columns[place].column.name, json, document);
                     }
                 }
             };

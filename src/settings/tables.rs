@@ -141,11 +141,22 @@ fn check_deleting_and_versions(table: &TableSettings, section: &Section, columns
         if section.sound(&["key"]) && table.key.is_empty() {
             section
                 .refuse("key", format!("must name the columns that identify a row, because `{}` adds", column.column));
+        } else if section.sound(&["mode"]) && table.mode != WriteMode::Upsert {
+            let name = &column.column;
+            section
+                .refuse("mode", format!("must be upsert, because `{name}` adds: in append every insert is a new row"));
         } else if table.key.contains(&column.column) {
             section.refuse("key", format!("names `{}`, which adds: a key stays as it is", column.column));
         }
     }
     if table.for_each.is_some() {
+        if section.sound(&["mode", "key"]) && table.mode == WriteMode::Append && !table.key.is_empty() {
+            section.refuse(
+                "mode",
+                "must be upsert for rows with a `key`, which a new list replaces; in append every item is a new row, and there \
+                 is no key",
+            );
+        }
         let refuse = |what: &str| {
             section.refuse("for_each", format!("cannot stand beside {what}: put that into a table of its own"))
         };

@@ -472,7 +472,14 @@ fn what_is_wrong_with_tables_and_columns_is_said_with_its_place() {
         ("streams: {a: {columns: {i: $id, n: {add: n}}}}", {
             "streams.a.key: must name the columns that identify a row, because `n` adds"
         }),
-        ("streams: {a: {key: [i], soft_delete: d, for_each: \"l[*]\", columns: {i: $id}}}", {
+        ("streams: {a: {key: [i], columns: {i: $id, n: {add: n}}}}", {
+            "streams.a.mode: must be upsert, because `n` adds: in append every insert is a new row"
+        }),
+        ("streams: {a: {key: [i], for_each: \"l[*]\", columns: {i: $id}}}", {
+            "streams.a.mode: must be upsert for rows with a `key`, which a new list replaces; in append every item is a new \
+             row, and there is no key"
+        }),
+        ("streams: {a: {mode: upsert, key: [i], soft_delete: d, for_each: \"l[*]\", columns: {i: $id}}}", {
             "streams.a.for_each: cannot stand beside `soft_delete`: put that into a table of its own"
         }),
         ("column_defaults: {on_null: ignore}", {

@@ -192,3 +192,31 @@ async fn the_newest_events_are_tried_and_nothing_is_written() {
     let object: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!((&object["wrong"], &object["findings"][0]["setting"]), (&1.into(), &"redis.prot".into()), "{object}");
 }
+
+#[tokio::test]
+async fn paths_that_lead_to_nothing_are_pointed_at() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connection().await;
+    let document = r#"{"a": {"b": null}, "items": [{"sku": "x"}, {"sku": "y"}]}"#;
+    let patch = r#"{"a": {"d": 1}}"#;
+    for (op, document) in [("insert", document), ("upsert", document), ("patch", patch)] {
+        let fields = [("key", "k"), ("op", op), ("payload", document)];
+        let _: String = connection.xadd("stream:thing", "*", &fields).await.unwrap();
+    }
+    let database = TestDatabase::new(Kind::Sqlite).await;
+    database.execute("CREATE TABLE part (id text, n text, sku text, PRIMARY KEY (id, n))").await;
+    database.execute("CREATE TABLE thing (id text PRIMARY KEY, b text, c text, d text)").await;
+    let stream = r#"    tables:
+      part: {mode: upsert, key: [id, n], for_each: "items[*]", columns: {id: $key, n: $index, sku: $item.sq}}
+      thing: {mode: upsert, key: [id], columns: {id: $key, b: a.b, c: a.c, d: a.d}}
+"#;
+    let output = check(&redis, &database, stream).await;
+    let expected = [
+        "streams.thing.tables.part.columns.sku: `$item.sq` is in none of the 4 items tried: is it spelt so?",
+        "streams.thing.tables.thing.columns.c: the document's `a.c` is in none of the 2 documents tried: is it spelt so?",
+        "streams.thing.tables.thing.columns.d: the document's `a.d` is in none of the 2 documents tried: is it spelt so?",
+    ];
+    let mut warnings = found(&output, "warning");
+    warnings.sort();
+    assert_eq!(warnings, expected, "{output:?}");
+}

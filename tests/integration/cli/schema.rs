@@ -219,7 +219,8 @@ async fn tables_of_every_kind_of_row_are_made() {
         version: version
         soft_delete: deleted_at
         columns: {id: $key, version: version}
-      parts:
+      # Before the table that owns its rows, by its name.
+      order_parts:
         mode: upsert
         key: [order_id, place]
         for_each: items[*]
@@ -243,12 +244,14 @@ async fn tables_of_every_kind_of_row_are_made() {
     for kind in Kind::ALL {
         let database = TestDatabase::new(kind).await;
         let config = config(&redis, &database) + &streams;
+        let printed = succeeding(&config, &["schema", "print"]).await;
+        assert!(!printed.contains("never seen") && printed.matches("sku").count() == 1, "{kind:?}: {printed}");
         succeeding(&config, &["schema", "apply", "--yes"]).await;
         assert_parts(&succeeding(&config, &["schema", "diff"]).await, &["nothing differs"]);
         written_behind(&config, &database, 3).await;
         assert_eq!(database.count("write_behind_dead_letter").await, 0, "{kind:?}");
         let text = |text: &str| Some(text.to_owned());
-        let parts = database.rows("SELECT order_id, place, sku FROM parts ORDER BY order_id, place").await;
+        let parts = database.rows("SELECT order_id, place, sku FROM order_parts ORDER BY order_id, place").await;
         assert_eq!(parts[1], [text("o0"), text("1"), text("b")], "{kind:?}: {parts:?}");
         assert_eq!(parts.len(), 4, "{kind:?}: {parts:?}");
         assert_eq!(database.count("tags").await, 4, "{kind:?}");

@@ -1,7 +1,7 @@
 //! What `pipeline check` says of the newest events: they go through the mapping, and no further.
 
 use write_behind::error::PipelineError;
-use write_behind::mapping::Mapping;
+use write_behind::mapping::{Mapping, Unfound};
 use write_behind::schema::refused;
 use write_behind::settings::StreamSettings;
 use write_behind::stream::capabilities::Capabilities;
@@ -51,6 +51,17 @@ impl Events {
             let more = refused.len() - TOLD_MAX;
             report
                 .warning(format_args!("streams.{entity}: {more} older events of the newest {} too", samples.len()))?;
+        }
+        let tried = samples.iter().filter_map(|sample| {
+            let (event, document) = sample.event.as_ref().ok()?;
+            Some((&sample.entry, event, document))
+        });
+        for Unfound { table, column, source, tried } in mapping.unfound(tried) {
+            let setting = &stream.tables[table].setting;
+            let what = if source.contains("$item") { "items" } else { "documents" };
+            report.warning(format_args!(
+                "{setting}.columns.{column}: {source} is in none of the {tried} {what} tried: is it spelt so?"
+            ))?;
         }
         match (samples.len(), refused.len()) {
             (0, _) => report.note(format_args!("stream {entity}: there is no event to try")),

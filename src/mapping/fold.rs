@@ -196,8 +196,12 @@ impl<'a> KeyedRun<'a> {
                 of_columns.insert(columns.clone(), new.len() - 1);
             }
         }
-        for write in left.iter().filter_map(|left| left.write.as_ref()).filter(of_kind(ChangeKind::Upsert)) {
-            put(step_for(&mut new, table, write.kind, None), write.row(), write.extent());
+        let mut upserts =
+            left.iter().filter_map(|left| left.write.as_ref()).filter(of_kind(ChangeKind::Upsert)).peekable();
+        if upserts.peek().is_some() {
+            let step = step_for(&mut new, table, ChangeKind::Upsert, None);
+            step.rows.reserve(left.len());
+            upserts.for_each(|write| put(step, write.row(), write.extent()));
         }
         steps.append(&mut new);
     }

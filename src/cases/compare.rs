@@ -125,16 +125,7 @@ mod tests {
     use super::*;
 
     fn column(name: &str, kind: ColumnKind) -> Column {
-        Column {
-            name: name.into(),
-            sql_type: String::new(),
-            cast_type: String::new(),
-            kind,
-            compares_exactly: true,
-            nullable: true,
-            has_default: false,
-            generated: false,
-        }
+        Column::new(name, "", kind)
     }
 
     fn rows(yaml: &str) -> Vec<ExpectedRow> {

@@ -129,16 +129,7 @@ mod tests {
     use super::*;
 
     fn column(kind: ColumnKind) -> Column {
-        Column {
-            name: "c".to_owned(),
-            sql_type: "its type".to_owned(),
-            cast_type: String::new(),
-            kind,
-            compares_exactly: true,
-            nullable: true,
-            has_default: false,
-            generated: false,
-        }
+        Column::new("c", "its type", kind)
     }
 
     fn text(max: impl Into<Option<u64>>) -> Column {

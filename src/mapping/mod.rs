@@ -88,7 +88,8 @@ impl Mapping {
         &self.tables
     }
 
-    /// What is risky about it: columns that do not take all that their source can give, each with its table.
+    /// What is risky about it: columns that do not take all that their source can give, and inserts that the table refuses,
+    /// each with its table.
     pub fn doubts(&self) -> Vec<String> {
         let of_table = |table: &TableMapping| {
             let doubt = |mapped: &MappedColumn| {
@@ -96,7 +97,7 @@ impl Mapping {
                 let why = fits::may_not_fit(source, column, format, self.write_behind)?;
                 Some(format!("table {}: {why}", table.table.name))
             };
-            table.columns.iter().filter_map(doubt).collect::<Vec<_>>()
+            table.columns.iter().filter_map(doubt).chain(table.inserts_once()).collect::<Vec<_>>()
         };
         self.tables.iter().flat_map(of_table).collect()
     }

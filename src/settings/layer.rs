@@ -92,6 +92,10 @@ fn syntax_message(error: ConfigError) -> String {
     let place = place.replace(" column", ", column");
     match what.strip_prefix("String(\"").and_then(|rest| rest.strip_suffix("\"): duplicated key in mapping")) {
         Some(key) => format!("{place}: `{key}` is there twice"),
+        None if what.contains("parsing a flow") => format!(
+            "{place}: {what}; within {{ }} and [ ], a text with a bracket, a brace or a comma belongs in quotes, such as \
+             \"items[0].sku\""
+        ),
         None => format!("{place}: {what}"),
     }
 }
@@ -110,6 +114,8 @@ mod tests {
         for text in ["redis: [1, 2\nrdbms: x", "redis:\n\thost: a"] {
             assert!(message(text).starts_with("my.yaml: line 2, column "), "{}", message(text));
         }
+        let path = message("a: {from: items[0].sku, mask: hash}");
+        assert!(path.starts_with("my.yaml: line 1, ") && path.contains("belongs in quotes"), "{path}");
         assert!(message("- a\n- b").contains("section:"), "{}", message("- a\n- b"));
         assert!(message("a: {{ b }}").contains("in quotes"), "{}", message("a: {{ b }}"));
         assert!(message("a: 1\n---\nb: 2").contains("2 YAML documents"));

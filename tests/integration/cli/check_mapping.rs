@@ -112,6 +112,11 @@ async fn keys_without_their_index_are_wrong() {
         );
 
         database.execute("CREATE UNIQUE INDEX by_id ON thing (id); CREATE UNIQUE INDEX by_n ON thing (n)").await;
+        let appending = "    key: [id]\n    columns: {id: $key, n: n}\n";
+        let warnings = found(&check(&redis, &database, appending).await, "warning");
+        let in_append =
+            "table thing: in mode append (the default) a second insert of a key is refused by the unique index on (id)";
+        assert!(warnings.iter().any(|line| line.contains(in_append)), "{warnings:?}");
         let output = check(&redis, &database, stream).await;
         let wrong = found(&output, "wrong");
         if kind == Kind::MariaDb {

@@ -86,7 +86,8 @@ pub async fn prepare(
     let mapping = compile_mapping(&shared.target, stream).await.map_err(of_database)?;
     let mapping = mapping.map_err(|problems| ExitReason::Configuration(problems.join("; ")))?;
     let lanes = usable_lanes(stream, &mapping, log);
-    let (app, db) = (&shared.settings.app, shared.target.db());
+    let (app, target) = (&shared.settings.app, &shared.target);
+    let db = target.db();
     let who = (app.name.as_str(), stream.stream_name.as_str(), app.instance_id.as_str());
     let mut positions = checkpoint::load(db, who.0, who.1).await.map_err(of_database)?;
     if positions.is_empty() {
@@ -94,7 +95,7 @@ pub async fn prepare(
             StartId::After(id) => id,
             StartId::Newest => newest_id(&mut connection, stream).await?,
         };
-        positions = checkpoint::create(db, who, lanes, start).await.map_err(of_database)?;
+        positions = checkpoint::create(target, who, lanes, start).await.map_err(of_database)?;
         info!(log, "new checkpoint"; "start" => %start, "lanes" => lanes);
     }
     // After the checkpoint, also after one that another process made and has moved since: so the stream's newest id
@@ -118,14 +119,14 @@ pub async fn prepare(
                 stream.entity
             )));
         }
-        if !checkpoint::follow_back(db, who, &positions, newest).await.map_err(of_database)? {
+        if !checkpoint::follow_back(target, who, &positions, newest).await.map_err(of_database)? {
             // Another process, or a late transaction of ours, was quicker: to be looked at anew.
             return Err(reset);
         }
         positions = checkpoint::load(db, who.0, who.1).await.map_err(of_database)?;
     }
     let mut align = positions.len() != lanes as usize;
-    if align && checkpoint::divide(db, who, &positions, lanes).await.map_err(of_database)? {
+    if align && checkpoint::divide(target, who, &positions, lanes).await.map_err(of_database)? {
         info!(log, "divided into another number of lanes"; "before" => positions.len(), "now" => lanes);
         positions = checkpoint::load(db, who.0, who.1).await.map_err(of_database)?;
         align = false;

@@ -4,11 +4,11 @@ use entity::checkpoint::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::LockType;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, SqlErr, TransactionTrait,
+    QueryOrder, QuerySelect, SqlErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
 use super::sql::placeholder;
-use super::{Sql, SqlError};
+use super::{Sql, SqlError, Target};
 use crate::event::StreamId;
 
 /// How far one lane has come, with its totals since the beginning.
@@ -81,13 +81,13 @@ pub async fn load(db: &DatabaseConnection, pipeline: &str, stream: &str) -> Resu
 
 /// Begins a stream: `lanes` rows at `start`. If another process was quicker, its rows stand.
 pub async fn create(
-    db: &DatabaseConnection,
+    target: &Target,
     (pipeline, stream, owner): (&str, &str, &str),
     lanes: u32,
     start: StreamId,
 ) -> Result<Vec<Position>, SqlError> {
     let rows = vec![Position { last_id: start, ..Position::default() }; lanes as usize];
-    let transaction = db.begin().await?;
+    let transaction = begin(target).await?;
     let inserted = insert(&transaction, (pipeline, stream, owner), &rows).await;
     match inserted {
         Ok(()) => transaction.commit().await?,
@@ -96,13 +96,13 @@ pub async fn create(
         }
         Err(error) => return Err(error.into()),
     }
-    load(db, pipeline, stream).await
+    load(target.db(), pipeline, stream).await
 }
 
 /// Divides a stream whose lanes all stand at one position into another number of lanes. Answers whether they did:
 /// `false` if another process moved a lane or divided the stream in the meantime.
 pub async fn divide(
-    db: &DatabaseConnection,
+    target: &Target,
     who: (&str, &str, &str),
     before: &[Position],
     lanes: u32,
@@ -112,31 +112,31 @@ pub async fn divide(
     // The totals of the stream go on in its first lane.
     let mut after = vec![Position { last_id: first.last_id, ..Position::default() }; lanes as usize];
     after[0].totals = before.iter().fold(Totals::default(), |sum, position| sum.plus(position.totals));
-    replace(db, who, before, &after).await
+    replace(target, who, before, &after).await
 }
 
 /// Moves lanes that stand beyond `newest` back to it, because the stream ends there: what they had applied beyond it
 /// is gone from Redis. Answers `false` if another process moved a lane in the meantime.
 pub async fn follow_back(
-    db: &DatabaseConnection,
+    target: &Target,
     who: (&str, &str, &str),
     before: &[Position],
     newest: StreamId,
 ) -> Result<bool, SqlError> {
     let back = |position: &Position| Position { last_id: position.last_id.min(newest), ..position.clone() };
     let after: Vec<Position> = before.iter().map(back).collect();
-    replace(db, who, before, &after).await
+    replace(target, who, before, &after).await
 }
 
 /// Replaces the rows of a stream, if they still are what they were.
 async fn replace(
-    db: &DatabaseConnection,
+    target: &Target,
     who: (&str, &str, &str),
     before: &[Position],
     after: &[Position],
 ) -> Result<bool, SqlError> {
     let (pipeline, stream, _) = who;
-    let transaction = db.begin().await?;
+    let transaction = begin(target).await?;
     let mut rows = of_stream(pipeline, stream);
     if transaction.support_locks() {
         rows = rows.lock(LockType::Update);
@@ -149,6 +149,13 @@ async fn replace(
     insert(&transaction, who, after).await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Begins a transaction that writes. SQLite's takes the lock at once: one that has read before could only fail where
+/// others write meanwhile.
+async fn begin(target: &Target) -> Result<DatabaseTransaction, DbErr> {
+    let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
+    target.locking().begin_with_options(TransactionOptions { sqlite_transaction_mode, ..Default::default() }).await
 }
 
 /// Whether a transaction can lock the rows it reads; SQLite locks the whole file.

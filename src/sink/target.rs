@@ -18,6 +18,7 @@ use crate::table::TablePlan;
 #[derive(Clone, Debug)]
 pub struct Target {
     db: DatabaseConnection,
+    locking: DatabaseConnection,
     kind: RdbmsKind,
     url: Secret,
     connect_timeout: Duration,
@@ -27,45 +28,12 @@ pub struct Target {
 impl Target {
     /// Connects, once, and says at once what is wrong if that fails.
     pub async fn connect(settings: &RdbmsSettings) -> Result<Target, SqlError> {
-        // Writers hold connections of their own; the pool serves the checkpoints, the catalogue and the tools.
-        const POOL_CONNECTIONS_MAX: u32 = 4;
-        let (patience, limit) = (settings.connect_timeout, settings.statement_timeout);
-        let url = settings.connection_url();
-        let mut options = ConnectOptions::new(url.expose());
-        options
-            .max_connections(POOL_CONNECTIONS_MAX)
-            .min_connections(0)
-            .connect_timeout(settings.connect_timeout)
-            .acquire_timeout(settings.connect_timeout)
-            .connect_lazy(true)
-            .sqlx_logging(false)
-            // Waiting for a database that is away is told by whoever waits, with the reason.
-            .map_sqlx_postgres_pool_opts(move |options| {
-                options
-                    .acquire_slow_level(log::LevelFilter::Off)
-                    .after_connect(move |connection, _| Box::pin(postgres::set_limits(connection, limit)))
-                    .after_release(move |connection, _| Box::pin(still_answers(connection, patience)))
-            })
-            .map_sqlx_mysql_pool_opts(move |options| {
-                options
-                    .acquire_slow_level(log::LevelFilter::Off)
-                    .after_connect(move |connection, _| Box::pin(mysql::set_limits(connection, limit)))
-                    .after_release(move |connection, _| Box::pin(still_answers(connection, patience)))
-            })
-            .map_sqlx_sqlite_pool_opts(|options| options.acquire_slow_level(log::LevelFilter::Off))
-            .map_sqlx_sqlite_opts(move |options| {
-                // FULL: a commit that was reported survives a power cut, as on the servers.
-                options
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Full)
-                    .busy_timeout(limit)
-                    .foreign_keys(true)
-            });
-        let db = Database::connect(options).await?;
         let target = Target {
-            db,
+            db: pool(settings, settings.connect_timeout).await?,
+            // Its transactions wait for each other as long as for the lock itself.
+            locking: pool(settings, settings.statement_timeout).await?,
             kind: settings.kind,
-            url,
+            url: settings.connection_url(),
             connect_timeout: settings.connect_timeout,
             statement_timeout: settings.statement_timeout,
         };
@@ -76,6 +44,12 @@ impl Target {
     /// SeaORM's connection, for everything that is not the hot path.
     pub fn db(&self) -> &DatabaseConnection {
         &self.db
+    }
+
+    /// The same for transactions that take locks. Who only looks, maybe while it holds such a lock itself, must not stand
+    /// behind those who wait for it: all of SQLite's connections could.
+    pub fn locking(&self) -> &DatabaseConnection {
+        &self.locking
     }
 
     /// Which database it is, by the settings.
@@ -146,6 +120,44 @@ impl Target {
             ))),
         }
     }
+}
+
+/// A pool that opens connections when they are asked for, and gives up after `patience` if all of them are in use.
+/// Writers hold connections of their own; pools serve the checkpoints, the catalogue and the tools.
+async fn pool(settings: &RdbmsSettings, patience: Duration) -> Result<DatabaseConnection, SqlError> {
+    const CONNECTIONS_MAX: u32 = 4;
+    let (connect_timeout, limit) = (settings.connect_timeout, settings.statement_timeout);
+    let mut options = ConnectOptions::new(settings.connection_url().expose());
+    options
+        .max_connections(CONNECTIONS_MAX)
+        .min_connections(0)
+        .connect_timeout(connect_timeout)
+        .acquire_timeout(patience)
+        .connect_lazy(true)
+        .sqlx_logging(false)
+        // Waiting for a database that is away is told by whoever waits, with the reason.
+        .map_sqlx_postgres_pool_opts(move |options| {
+            options
+                .acquire_slow_level(log::LevelFilter::Off)
+                .after_connect(move |connection, _| Box::pin(postgres::set_limits(connection, limit)))
+                .after_release(move |connection, _| Box::pin(still_answers(connection, connect_timeout)))
+        })
+        .map_sqlx_mysql_pool_opts(move |options| {
+            options
+                .acquire_slow_level(log::LevelFilter::Off)
+                .after_connect(move |connection, _| Box::pin(mysql::set_limits(connection, limit)))
+                .after_release(move |connection, _| Box::pin(still_answers(connection, connect_timeout)))
+        })
+        .map_sqlx_sqlite_pool_opts(|options| options.acquire_slow_level(log::LevelFilter::Off))
+        .map_sqlx_sqlite_opts(move |options| {
+            // FULL: a commit that was reported survives a power cut, as on the servers.
+            options
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(limit)
+                .foreign_keys(true)
+        });
+    Ok(Database::connect(options).await?)
 }
 
 /// Whether a connection that goes back to the pool is still in step. The pool asks that itself, but without a limit: a

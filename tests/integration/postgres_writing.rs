@@ -84,7 +84,7 @@ impl Lane {
     async fn new(database: &TestDatabase) -> Lane {
         let target = target(database).await;
         Migrator::up(target.db(), None).await.unwrap();
-        let positions = checkpoint::create(target.db(), (PIPELINE, "s", "o"), 1, StreamId::ZERO).await.unwrap();
+        let positions = checkpoint::create(&target, (PIPELINE, "s", "o"), 1, StreamId::ZERO).await.unwrap();
         let plan = plan(&target, "t").await;
         let fields = ["key", "op", "payload", "timestamp", "ack"].map(str::to_owned);
         let [key, op, payload, timestamp, ack] = fields;

@@ -1,5 +1,13 @@
 //! Another client holds a lock for longer than a statement may take, several times over.
 
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use write_behind::event::StreamId;
+use write_behind::settings::{RdbmsKind, RdbmsSettings, Settings};
+use write_behind::sink::{Target, catalogue, checkpoint};
+use write_behind::table::TableName;
+
 use super::report::{Run, sized};
 use super::scene::Scene;
 use crate::support::database::{Kind, TestDatabase};
@@ -58,4 +66,40 @@ async fn the_checkpoint_on_mariadb() {
 async fn the_file_on_sqlite() {
     let said = ["database is locked", "a statement took longer than"];
     locked(Kind::Sqlite, "another client locks the file", "BEGIN EXCLUSIVE", &said).await;
+}
+
+/// Who holds the file's lock, and looks at a table before it commits dead letters, would wait for those who wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_lock_keeps_nobody_from_looking() {
+    /// More than there are connections in a pool.
+    const STREAMS: usize = 12;
+    let database = TestDatabase::new(Kind::Sqlite).await;
+    database.execute("CREATE TABLE t (id integer)").await;
+    let defaults = Settings::load(&Default::default()).unwrap().rdbms;
+    let settings = RdbmsSettings {
+        kind: RdbmsKind::Sqlite,
+        database: database.access().database.clone(),
+        connect_timeout: Duration::from_secs(1),
+        ..defaults
+    };
+    let target = Target::connect(&settings).await.unwrap();
+    Migrator::up(target.db(), None).await.unwrap();
+    let mut session = target.open_session(&[]).await.unwrap();
+    session.control(session.begin_statement()).await.unwrap();
+    let begun = (0..STREAMS).map(|stream| {
+        let target = target.clone();
+        let name = format!("s{stream}");
+        tokio::spawn(async move { checkpoint::create(&target, ("p", &name, "o"), 1, StreamId::ZERO).await })
+    });
+    let begun: Vec<_> = begun.collect();
+    // For longer than a look waits for a connection.
+    for _ in 0..20 {
+        tokio::time::sleep(settings.connect_timeout / 10).await;
+        assert!(catalogue::read(target.db(), &TableName::parse("t")).await.unwrap().is_some());
+    }
+    assert!(begun.iter().all(|stream| !stream.is_finished()), "they wait for the lock");
+    session.control("ROLLBACK").await.unwrap();
+    for stream in begun {
+        assert_eq!(stream.await.unwrap().unwrap().len(), 1);
+    }
 }

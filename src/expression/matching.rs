@@ -3,13 +3,13 @@
 
 use jaq_core::ValXs;
 use jaq_core::box_iter::box_once;
-use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::Term;
 use jaq_json::{Map, Val};
 use regex::{Captures, Regex, RegexBuilder};
 
 use super::functions::{Call, Machine, failure, text};
 use super::problem::Refusal;
+use super::reads::literal;
 
 /// Bytes that a compiled pattern may take.
 const PATTERN_BYTES: usize = 1 << 18;
@@ -78,20 +78,6 @@ pub(super) fn compile<'s>(
     let number = Term::Num(NUMBERS[patterns.len()]);
     patterns.push(pattern);
     Ok(Term::Call(inner, std::iter::once(number).chain(arguments).collect()))
-}
-
-/// The text that a term is.
-fn literal(term: &Term<&str>) -> Option<String> {
-    let Term::Str(None, parts) = term else { return None };
-    let mut text = String::new();
-    for part in parts {
-        match part {
-            StrPart::Str(part) => text.push_str(part),
-            StrPart::Char(character) => text.push(*character),
-            StrPart::Term(_) => return None,
-        }
-    }
-    Some(text)
 }
 
 fn pattern<'a>(number: &Val, call: &Call<'a>) -> Option<&'a Pattern> {

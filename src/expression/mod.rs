@@ -17,10 +17,12 @@ mod json;
 mod matching;
 mod moment;
 mod problem;
+mod reads;
 mod rewrite;
 mod work;
 
 pub use problem::ExpressionProblem;
+pub use reads::Reads;
 pub use work::{NESTING_MAX, WORK_BASE, WORK_PER_BYTE};
 
 use functions::{Machine, Run, Signature};
@@ -46,6 +48,9 @@ pub struct Expression {
     patterns: Arc<[matching::Pattern]>,
     /// The variables that it uses.
     variables: Arc<[String]>,
+    reads: Arc<Reads>,
+    /// What each member of the object takes that it makes, if it does just that.
+    made: Option<Arc<[(String, Reads)]>>,
 }
 
 /// A document that was read once, for any number of expressions.
@@ -126,6 +131,7 @@ impl Expression {
     fn compile_on<'s>(arena: &'s Arena, text: &'s str, variables: &[&'s str]) -> Result<Expression, Refusal<'s>> {
         const MAIN: &str = "expression";
         let tree = problem::parse(text)?;
+        let (reads, made) = (Reads::of(&tree), reads::of_members(&tree));
         let natives = functions::natives();
         let signatures: Vec<Signature> = natives.iter().map(|(name, binds, _)| (*name, binds.len())).collect();
         let mut rewriter = Rewriter::new(&signatures);
@@ -151,12 +157,24 @@ impl Expression {
             filter: Arc::new(filter),
             patterns: rewriter.patterns.into(),
             variables: used.into_iter().map(str::to_owned).collect(),
+            reads: reads.into(),
+            made: made.map(Arc::from),
         })
     }
 
     /// Whether it uses a variable.
     pub fn uses(&self, variable: &str) -> bool {
         self.variables.iter().any(|used| used == variable)
+    }
+
+    /// What it takes from its document.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    /// If it makes an object of named members and does nothing else: the names, and what each of them takes.
+    pub fn made(&self) -> Option<&[(String, Reads)]> {
+        self.made.as_deref()
     }
 
     /// Its text.
@@ -246,6 +264,13 @@ impl Input {
         });
         let value = Val::obj(members.collect::<Map>());
         Input { value, bytes }
+    }
+}
+
+impl Input {
+    /// Whether it is an object with this member, even if that is `null`.
+    pub fn has(&self, member: &str) -> bool {
+        matches!(&self.value, Val::Obj(members) if members.contains_key(&Val::from(member.to_owned())))
     }
 }
 

@@ -316,7 +316,8 @@ impl<'a> Context<'a> {
         run(input, &variables).map_err(|fault| Rejection::new(RejectionClass::Expression, fault.to_string()))
     }
 
-    fn input(&self) -> Result<&Input, Rejection> {
+    /// The document for expressions.
+    pub fn input(&self) -> Result<&Input, Rejection> {
         if let Some(input) = self.input.get() {
             return Ok(input);
         }

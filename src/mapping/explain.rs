@@ -2,7 +2,7 @@
 
 use super::context::{Context, Origin};
 use super::source::Source;
-use super::{Mapped, MappedColumn, Mapping};
+use super::{Mapped, MappedColumn, Mapping, patch};
 use crate::decode::Decoded;
 use crate::event::{Document, Entry, Rejection};
 use crate::row::RowWriter;
@@ -11,8 +11,8 @@ use crate::settings::OnMissing;
 /// What each part of a mapping makes of an event.
 #[derive(Debug)]
 pub struct Explanation {
-    /// The filter, if it was asked, and its answer.
-    pub filter: Option<(String, Result<bool, Rejection>)>,
+    /// The filter, and its answer; `None` if a patch has not all that it looks at.
+    pub filter: Option<(String, Result<Option<bool>, Rejection>)>,
     /// The expression that reshapes, if it came to that, and what it made: JSON, or nothing.
     pub reshape: Option<(String, Result<Option<String>, Rejection>)>,
     /// Why the event is passed over, if it is.
@@ -37,16 +37,16 @@ impl Mapping {
         let origin = Origin { entry, event, stream_name: &self.stream_name, key_pattern: self.key_pattern.as_ref() };
         let context = Context::new(origin, document, None);
         if let Some(filter) = &self.filter {
-            let answer = context.holds(filter);
-            told.skipped = (answer == Ok(false)).then(|| "`filter` answers false".to_owned());
-            let goes_on = answer == Ok(true);
+            let answer = patch::answer(filter, event.op, &context);
+            told.skipped = (answer == Ok(Some(false))).then(|| "`filter` answers false".to_owned());
+            let goes_on = matches!(answer, Ok(None | Some(true)));
             told.filter = Some((filter.text().to_owned(), answer));
             if !goes_on {
                 return told;
             }
         }
         if let Some(reshape) = &self.reshape {
-            let made = context.evaluate(reshape);
+            let made = patch::reshaped(reshape, event.op, &context);
             told.skipped = (made == Ok(None)).then(|| "`reshape` gives nothing".to_owned());
             told.reshape = Some((reshape.text().to_owned(), made));
         }

@@ -57,7 +57,7 @@ impl FamilyMapping {
             return Ok(FamilyChange::None);
         }
         if op == Op::Patch {
-            see_the_rest_is_there(of, context)?;
+            of.see_the_rest_is_there(context)?;
         }
         let parent = match kind {
             ChangeKind::Append => None,
@@ -92,21 +92,6 @@ pub enum FamilyChange {
     },
     /// All with these common columns go.
     Delete(Row),
-}
-
-/// The rows of a list are written as a whole: a patch that has the list must have what they take from beside it.
-fn see_the_rest_is_there(of: &TableMapping, context: &Context<'_>) -> Result<(), Rejection> {
-    for column in of.columns.iter().filter(|column| matches!(column.source.unmasked(), Source::Member(..))) {
-        if context.value_if_given(column)?.is_none() {
-            let name = &column.column.name;
-            let message = format!(
-                "column `{name}` comes from beside the list, and the patch has the list without it: add {} to the patch",
-                column.source
-            );
-            return Err(Rejection::of_column(RejectionClass::MissingValue, name, message));
-        }
-    }
-    Ok(())
 }
 
 /// Two items with one key would be one row: which of them is lost would be chance.

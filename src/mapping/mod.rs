@@ -18,6 +18,7 @@ mod mask;
 mod masked_copy;
 mod members;
 mod overlay;
+mod patch;
 mod path;
 mod rules;
 mod source;
@@ -135,13 +136,14 @@ impl Mapping {
             return Ok(Seen::AsItCame);
         }
         let context = Context::new(origin, document, None);
+        let op = origin.event.op;
         if let Some(filter) = &self.filter
-            && !context.holds(filter)?
+            && patch::answer(filter, op, &context)? == Some(false)
         {
             return Ok(Seen::Not);
         }
         let Some(reshape) = &self.reshape else { return Ok(Seen::AsItCame) };
-        let reshaped = context.evaluate(reshape).map_err(|why| why.told_of("`reshape`"))?;
+        let reshaped = patch::reshaped(reshape, op, &context)?;
         Ok(reshaped.map_or(Seen::Not, |json| Seen::Reshaped(Document::Json(json.into()))))
     }
 

@@ -7,7 +7,7 @@ use super::key_pattern::KeyPattern;
 use super::mask::Masker;
 use super::members::Paths;
 use super::path::Path;
-use crate::expression::Expression;
+use crate::expression::{Expression, Reads};
 use crate::row::Value;
 use crate::table::Column;
 
@@ -100,6 +100,15 @@ impl Source {
         match self.unmasked() {
             Source::Item | Source::ItemMember(..) | Source::Index => true,
             Source::Expression(expression) => ITEM_VARIABLES.iter().any(|name| expression.uses(name)),
+            _ => false,
+        }
+    }
+
+    /// Whether it gives what this event has to say, and not what every event has.
+    pub fn is_of_event(&self) -> bool {
+        match self.unmasked() {
+            Source::Member(..) | Source::Field(_) | Source::Item | Source::ItemMember(..) => true,
+            Source::Expression(expression) => *expression.reads() != Reads::Members(Default::default()),
             _ => false,
         }
     }

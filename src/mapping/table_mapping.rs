@@ -229,7 +229,7 @@ impl TableMapping {
 
     /// Adds the value of the column at `place` to the row. This stands in the loop over all columns of every event.
     #[inline(always)]
-    fn push(
+    pub(super) fn push(
         &self,
         place: usize,
         kind: ChangeKind,
@@ -263,30 +263,6 @@ impl TableMapping {
         }
         rows.push(&convert::canonical(value, &of.column));
         Ok(())
-    }
-
-    /// A row of the columns for which the document has something; `None` if there is none beside the key.
-    fn patch(&self, context: &Context<'_>, rows: &mut RowWriter) -> Result<Option<(Row, Places)>, Rejection> {
-        let mark = self.soft_delete.as_ref().map(|soft| soft.place);
-        let mut places = Vec::with_capacity(self.columns.len());
-        for (place, column) in self.columns.iter().enumerate() {
-            if self.key.contains(&place) || Some(place) == self.version {
-                self.push(place, ChangeKind::Update, context, rows)?;
-            } else if Some(place) == mark {
-                continue;
-            } else if let Some(value) = context.value_if_given(column)? {
-                rows.push(&value);
-            } else {
-                continue;
-            }
-            places.push(place);
-        }
-        let always = self.key.len() + usize::from(self.version.is_some());
-        if places.len() == always {
-            rows.discard();
-            return Ok(None);
-        }
-        Ok(Some((rows.finish(), places.into())))
     }
 
     fn soft_deleted(&self, soft: &SoftDelete, context: &Context<'_>, rows: &mut RowWriter) -> Result<Row, Rejection> {

@@ -125,7 +125,13 @@ impl<'a> Gatherer<'a> {
             }
         });
         let Explanation { filter, reshape, skipped, outcome } = self.mapping.explain(entry, &event, &document);
-        told.filter = filter.map(|(expression, answer)| Step { expression, result: self.result(answer) });
+        told.filter = filter.map(|(expression, answer)| {
+            let words = |answer: Option<bool>| match answer {
+                Some(answer) => answer.to_string(),
+                None => "no answer: it is not asked, because the patch has not all members that it looks at".to_owned(),
+            };
+            Step { expression, result: self.result(answer.map(words)) }
+        });
         told.reshape = reshape.map(|(expression, made)| {
             let masked = self.mapping.masked_copies().is_some();
             let shown = |json| if masked { "what is not shown, because columns are masked".to_owned() } else { json };

@@ -87,6 +87,9 @@ fn now() -> String {
 /// error, and says for which stream.
 const NOTICES: &str = "sqlx::postgres::notice";
 
+/// What SeaORM traces, the URL that it connects to with its password included.
+const WITH_PASSWORDS: &str = "sea_orm::";
+
 /// What `log` hands records to. `slog-stdlog` would drop their target, which is all that tells sqlx from redis.
 struct Bridge {
     logger: Logger,
@@ -95,7 +98,10 @@ struct Bridge {
 
 impl log::Log for Bridge {
     fn enabled(&self, metadata: &log::Metadata) -> bool {
-        metadata.level() <= self.level && (self.level >= log::LevelFilter::Debug || metadata.target() != NOTICES)
+        let target = metadata.target();
+        metadata.level() <= self.level
+            && (self.level >= log::LevelFilter::Debug || target != NOTICES)
+            && !target.starts_with(WITH_PASSWORDS)
     }
 
     fn log(&self, record: &log::Record) {

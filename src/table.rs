@@ -60,6 +60,12 @@ impl Table {
         Table { name, columns, unique_keys, rules, references, takes_copy: false, not_transactional: None }
     }
 
+    /// Whether it may have foreign keys to a table. The schemas of both are not looked at, nor is the case of their names,
+    /// which some databases change: an order that nobody needs costs nothing.
+    pub fn refers_to(&self, other: &TableName) -> bool {
+        self.references.iter().any(|name| name.to_lowercase() == other.table.to_lowercase())
+    }
+
     /// The column called `name`.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
@@ -81,10 +87,14 @@ pub struct Column {
     /// Whether values that differ here differ for the database too. Where case or accents do not count, or the type is
     /// one that only the database understands, two of our keys may be one row.
     pub compares_exactly: bool,
+    /// What blanks at the end of a text mean.
+    pub end_blanks: EndBlanks,
     /// Whether it may be NULL.
     pub nullable: bool,
     /// Whether the database fills it when it is left out.
     pub has_default: bool,
+    /// Whether it fills it with a number that no other row has (`AUTO_INCREMENT`).
+    pub counts: bool,
     /// Whether the database computes it always, so that nobody may write it.
     pub generated: bool,
 }
@@ -98,16 +108,29 @@ impl Column {
             cast_type: String::new(),
             kind,
             compares_exactly: true,
+            end_blanks: EndBlanks::Count,
             nullable: true,
             has_default: false,
+            counts: false,
             generated: false,
         }
     }
 
     /// Whether two texts are two values here.
     pub fn keeps_texts_apart(&self) -> bool {
-        matches!(self.kind, ColumnKind::Text { .. }) && self.compares_exactly
+        matches!(self.kind, ColumnKind::Text { .. }) && self.compares_exactly && self.end_blanks != EndBlanks::Padding
     }
+}
+
+/// What blanks at the end of a text mean to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndBlanks {
+    /// They are a part of it.
+    Count,
+    /// It has as many as the column is wide, whatever was written (`CHAR`).
+    Padding,
+    /// They are kept, but do not count when texts are compared (MySQL's collations with PAD SPACE).
+    Kept,
 }
 
 /// What values a column takes.

@@ -49,7 +49,14 @@ impl TableWatch {
         self.looking = true;
         let TableWatchStart { target, plans, limit, .. } = &self.start;
         let (target, plans, limit) = (target.clone(), plans.clone(), *limit);
-        let found = async move { altered(&target, &plans, limit).await };
+        let mut draining = self.start.draining.clone();
+        // What is asked must not be dropped when the process ends: its connection wants the runtime then.
+        let found = async move {
+            tokio::select! {
+                _ = draining.wait_for(|draining| *draining) => Ok(None),
+                found = altered(&target, &plans, limit) => found,
+            }
+        };
         context.spawn(wrap_future(found).map(|found, watch: &mut Self, context: &mut Context<Self>| {
             watch.looking = false;
             // A database that gives no answer now is the writers' affair.

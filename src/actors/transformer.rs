@@ -14,7 +14,7 @@ use crate::batch::{MappedBatch, MappedEvent};
 use crate::credits::cost_of_documents;
 use crate::decode::{Decoded, Located, decode};
 use crate::event::{Document, Entry, Rejection};
-use crate::mapping::{Mapped, Mapping};
+use crate::mapping::{Change, Mapped, Mapping};
 use crate::row::RowWriter;
 use crate::settings::{DocumentSource, FieldNames};
 use crate::stream::connection::RedisClient;
@@ -95,7 +95,15 @@ impl Transformer {
             reader.do_send(DocumentsFetched { events, bytes: documents });
         }
         let (events, skipped) = map_batch(&self.mapping, decoded, fetched, &mut self.rows);
-        let credits = batch.credits + cost_of_documents(documents);
+        let mut credits = batch.credits + cost_of_documents(documents);
+        // An expression can make much of little, and it is held until it is written.
+        let rows =
+            events.iter().filter_map(|event| event.outcome.as_ref().ok()).flatten().map(Change::bytes).sum::<usize>();
+        let made = rows.saturating_sub(credits);
+        if let Some(reader) = self.reader.as_ref().filter(|_| made > 0) {
+            reader.do_send(DocumentsFetched { events: events.len(), bytes: made });
+            credits += cost_of_documents(made);
+        }
         let mapped = MappedBatch { span: batch.span, events, skipped, credits };
         self.writers[batch.lane as usize].do_send(LaneBatch(mapped));
         self.progress.idle();

@@ -1,5 +1,5 @@
 //! Regular expressions. They are compiled with the expression, so that they stand in it as they are; the crate `regex`
-//! takes time linear in the text, whatever the pattern.
+//! looks for one match in time linear in the text, whatever the pattern, and so for all of them in the square of it.
 
 use jaq_core::ValXs;
 use jaq_core::box_iter::box_once;
@@ -19,6 +19,9 @@ const PATTERNS_MAX: usize = NUMBERS.len();
 
 /// Numbers as they stand in the syntax tree.
 const NUMBERS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "6", "7"];
+
+/// Bytes of a text that are looked at in one replacement of all matches. It takes about a second.
+const LOOKED_AT_MAX: usize = 1 << 29;
 
 /// A compiled regular expression.
 pub(super) type Pattern = Regex;
@@ -121,8 +124,14 @@ pub(super) fn replace<'a>(mut call: Call<'a>, all: bool) -> jaq_core::ValX<'a, V
     let work = call.0.data().work;
     let text_before = text(&call.1)?;
     let (mut replaced, mut end) = (String::new(), 0);
+    let mut looked_at = 0;
     for captures in pattern.captures_iter(text_before).take(if all { usize::MAX } else { 1 }) {
         let Some(whole) = captures.get(0) else { continue };
+        // As far as it may have looked for this match.
+        looked_at += text_before.len() - end;
+        if looked_at > LOOKED_AT_MAX {
+            return Err(work.exhausted());
+        }
         let Some(value) = filter.run::<Machine>((context.clone(), groups(pattern, &captures))).next() else { continue };
         let value = value?;
         let replacement = text(&value)?;

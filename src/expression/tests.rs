@@ -263,6 +263,17 @@ fn what_might_never_end_or_depends_on_the_machine_is_refused() {
 }
 
 /// Each of these ends soon, with a fault or a small answer, for a document made to hurt.
+/// Each match of such a pattern is looked for to the end of the text.
+#[test]
+fn replacements_that_take_the_square_of_a_text_are_given_up() {
+    let of = |pattern: &str, part: &str, times: usize| {
+        let document = format!(r#"{{"s": "{}"}}"#, part.repeat(times));
+        evaluate(&format!(r#".s | gsub("{pattern}"; "") | length"#), &document)
+    };
+    assert!(matches!(of("<[^>]*>|<", "<", 100_000), Err(ExpressionFault::Work { .. })));
+    assert_eq!(of("\\\\s+", "word  ", 10_000), Ok(Some("40000".to_owned())));
+}
+
 #[test]
 fn nothing_that_is_accepted_hangs_or_grows() {
     let numbers = format!("[{}]", vec!["7"; 3_000].join(","));

@@ -61,11 +61,14 @@ impl Work {
                 self.left.set(left);
                 Ok(())
             }
-            None => {
-                self.left.set(0);
-                Err(Stop::Work.exception())
-            }
+            None => Err(self.exhausted()),
         }
+    }
+
+    /// Ends the evaluation, whatever is left.
+    pub fn exhausted<'a>(&self) -> Exn<'a, Val> {
+        self.left.set(0);
+        Stop::Work.exception()
     }
 
     /// Spends what a text of so many bytes weighs.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::row::Row;
+use crate::table::TablePlan;
 
 /// What an event does to a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +16,22 @@ pub struct Change {
     pub row: Row,
     /// Which columns, or rows, it is about.
     pub extent: Extent,
+}
+
+impl Change {
+    /// What its rows weigh, in bytes.
+    pub fn bytes(&self) -> usize {
+        match &self.extent {
+            Extent::Whole | Extent::Columns(_) => self.row.bytes(),
+            Extent::Family(rows) => self.row.bytes() + rows.iter().map(Row::bytes).sum::<usize>(),
+        }
+    }
+
+    /// Whether it marks a row as deleted: no other update touches the mark.
+    pub fn is_soft_delete(&self, plan: &TablePlan) -> bool {
+        let marks = |columns: &Places| plan.soft_delete.is_some_and(|mark| columns.contains(&mark));
+        self.kind == ChangeKind::Update && self.extent.columns().is_some_and(marks)
+    }
 }
 
 /// The kinds of change.

@@ -47,6 +47,7 @@ impl Mapping {
                 compiler.problems.push(format!("{}.for_each: {problem}", settings.setting));
             }
         }
+        compiler.problems.extend(shared_by_families(&stream.tables));
         parents_first(&mut tables);
         let Compiler { key_pattern, paths, problems, .. } = compiler;
         if !problems.is_empty() {
@@ -66,6 +67,7 @@ impl Mapping {
             write_behind: stream.write_behind,
             on_missing: stream.on_missing,
             stream_name: stream.stream_name.clone(),
+            payload: stream.fields.payload.clone(),
             lanes_by_key: stream.order_by.is_none(),
         })
     }
@@ -150,7 +152,7 @@ impl Compiler<'_> {
         self.problems.extend(without.into_iter().map(|problem| format!("{setting}.columns: {problem}")));
         let has_index = family.as_ref().is_none_or(|family| !family.replaces_all(&key));
         if settings.mode == WriteMode::Upsert && has_index {
-            let problems = upsert_problems(&settings.key, table, self.rdbms);
+            let problems = upsert_problems(&settings.key, table, &columns, self.rdbms);
             self.problems.extend(problems.map(|problem| format!("{setting}.key: {problem}")));
         }
         TableMapping {
@@ -298,6 +300,21 @@ fn constant(setting: &str, json: &str, column: &Column, format: &ValueFormat) ->
     }
 }
 
+/// Tables that two lists of one stream would be written to: the rows of one would be what the other has no more.
+fn shared_by_families(tables: &[TableSettings]) -> impl Iterator<Item = String> {
+    let clash = |(place, settings): (usize, &TableSettings)| {
+        let replaced = |table: &TableSettings| table.for_each.is_some() && !table.key.is_empty();
+        let same = |other: &&TableSettings| other.table == settings.table && (replaced(other) || replaced(settings));
+        let other = tables[..place].iter().find(same)?;
+        let (one, two, table) = (&other.setting, &settings.setting, &settings.table);
+        Some(format!(
+            "{two}.table: {table} is the table of {one} too, and what vanishes from a list is deleted: each of the two would \
+             delete the other's rows. Put both lists into one, with `reshape`"
+        ))
+    };
+    tables.iter().enumerate().filter_map(clash)
+}
+
 /// Puts tables after those that their foreign keys refer to, or that own their rows; what refers to each other in a circle stays as it is.
 fn parents_first(tables: &mut Vec<TableMapping>) {
     let mut left = std::mem::take(tables);
@@ -305,7 +322,7 @@ fn parents_first(tables: &mut Vec<TableMapping>) {
         let refers = |of: &TableMapping, to: &TableMapping| {
             let owner = of.family.as_ref().and_then(|family| family.owner.as_ref());
             let owned = owner.is_some_and(|owner| owner.table == to.table.name);
-            of.table.name != to.table.name && (owned || of.table.references.contains(&to.table.name.table))
+            of.table.name != to.table.name && (owned || of.table.refers_to(&to.table.name))
         };
         let free = left.iter().position(|table| !left.iter().any(|other| refers(table, other)));
         tables.push(left.remove(free.unwrap_or(0)));
@@ -326,7 +343,12 @@ fn columns_without_source(settings: &TableSettings, table: &Table) -> Vec<String
 }
 
 /// An upsert is right only if the database finds the row by exactly the columns that the pipeline orders by.
-fn upsert_problems(key: &[String], table: &Table, rdbms: RdbmsKind) -> impl Iterator<Item = String> {
+fn upsert_problems(
+    key: &[String],
+    table: &Table,
+    columns: &[MappedColumn],
+    rdbms: RdbmsKind,
+) -> impl Iterator<Item = String> {
     let same = |index: &Vec<String>| index.len() == key.len() && index.iter().all(|column| key.contains(column));
     let names = key.join(", ");
     let missing = (!table.unique_keys.iter().any(same)).then(|| {
@@ -337,10 +359,17 @@ fn upsert_problems(key: &[String], table: &Table, rdbms: RdbmsKind) -> impl Iter
     });
     // ON DUPLICATE KEY UPDATE takes whichever unique index is hit first, and so may change another row.
     let takes_any_index = matches!(rdbms, RdbmsKind::MySql | RdbmsKind::MariaDb);
-    let other = table.unique_keys.iter().find(|index| takes_any_index && !same(index)).map(|index| {
+    // A column that the database counts, or leaves NULL, has no value that is there already.
+    let is_new = |name: &String| {
+        let column = table.column(name).filter(|_| place_of(columns, name).is_none());
+        column.is_some_and(|column| column.counts || column.nullable && !column.has_default && !column.generated)
+    };
+    let hit = |index: &&Vec<String>| takes_any_index && !same(index) && !index.iter().any(is_new);
+    let other = table.unique_keys.iter().find(hit).map(|index| {
         format!(
-            "{} has another unique index on ({}): ON DUPLICATE KEY UPDATE could change the row that has the same \
-             values there. Drop that index, or write to the table in mode append",
+            "{} has another unique index on ({}): ON DUPLICATE KEY UPDATE could change the row that has the same values \
+             there. Drop that index, leave a column of it that the database counts or that may be NULL out of the mapping, \
+             or write to the table in mode append",
             table.name,
             index.join(", ")
         )

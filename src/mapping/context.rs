@@ -150,12 +150,14 @@ impl<'a> Context<'a> {
         Ok(Some(items.into_iter().map(RawValue::get).collect()))
     }
 
-    /// The value of a column that is written only if the document has something for it; a default is nothing.
+    /// The value of a column that is written only if the document has something for it; a default is nothing, nor is a null
+    /// to a column that is added to.
     ///
     /// # Errors
     /// As [`Context::value`].
-    pub fn value_if_given<'v>(&'v self, mapped: &'v MappedColumn) -> Result<Option<Value<'v>>, Rejection> {
+    pub fn value_if_given<'v>(&'v self, mapped: &'v MappedColumn, adds: bool) -> Result<Option<Value<'v>>, Rejection> {
         match self.given_to(mapped)? {
+            Some(Value::Null) if adds => Ok(None),
             Some(given) => self.settled(Some(given), mapped).map(Some),
             None => Ok(None),
         }
@@ -296,7 +298,8 @@ impl<'a> Context<'a> {
     ) -> Result<T, Rejection> {
         let input = self.input()?;
         let id = self.entry.id.to_string();
-        let key = self.event.key.as_deref().map(String::from_utf8_lossy);
+        // What stands for bytes that are no text would be one key for many.
+        let key = if expression.uses("$key") && self.event.key.is_some() { Some(self.key()?) } else { None };
         let parts = match self.key_pattern.filter(|_| expression.uses("$parts")) {
             Some(pattern) => Some(Input::of_fields(pattern.names().zip(self.all_key_parts()?.iter().copied()))),
             None => None,
@@ -307,7 +310,7 @@ impl<'a> Context<'a> {
             ("$index", index.map_or(Variable::None, Variable::Integer)),
             ("$item", item.map_or(Variable::None, Variable::Value)),
             ("$id", Variable::Text(&id)),
-            ("$key", key.as_deref().map_or(Variable::None, Variable::Text)),
+            ("$key", key.map_or(Variable::None, Variable::Text)),
             ("$op", Variable::Text(self.event.op.name())),
             ("$parts", parts.as_ref().map_or(Variable::None, Variable::Value)),
             ("$stream", Variable::Text(self.stream_name)),

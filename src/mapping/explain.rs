@@ -4,7 +4,7 @@ use super::context::{Context, Origin};
 use super::source::Source;
 use super::{Mapped, MappedColumn, Mapping, patch};
 use crate::decode::Decoded;
-use crate::event::{Document, Entry, Rejection};
+use crate::event::{Document, Entry, Op, Rejection};
 use crate::row::RowWriter;
 use crate::settings::OnMissing;
 
@@ -31,7 +31,8 @@ impl Mapping {
         } else if *document == Document::Missing && self.on_missing == OnMissing::Skip {
             told.skipped = Some("the document is gone, and `on_missing` is skip".to_owned());
         }
-        if told.skipped.is_some() || matches!(document, Document::Missing | Document::None) {
+        let nothing = matches!(document, Document::Missing | Document::None) || event.op == Op::Delete;
+        if told.skipped.is_some() || nothing {
             return told;
         }
         let origin = Origin { entry, event, stream_name: &self.stream_name, key_pattern: self.key_pattern.as_ref() };

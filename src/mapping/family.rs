@@ -8,7 +8,7 @@ use super::members::Paths;
 use super::source::Source;
 use super::table_mapping::TableMapping;
 use crate::event::{Op, Rejection, RejectionClass};
-use crate::row::{Row, RowWriter};
+use crate::row::{Row, RowWriter, Value};
 use crate::table::{Family, Owner};
 
 /// How one document becomes many rows of a table.
@@ -96,9 +96,15 @@ pub enum FamilyChange {
 
 /// Two items with one key would be one row: which of them is lost would be chance.
 fn see_keys_differ(rows: &[Row], of: &TableMapping) -> Result<(), Rejection> {
+    let exact = of.key.iter().all(|place| of.columns[*place].column.compares_exactly);
+    // Texts that the database may take for one are compared without their case here; what else it ignores is not known.
+    let key = |row: &Row| match exact {
+        true => row.key(&of.key).into_owned(),
+        false => row.some(&of.key).map(without_case).collect::<Row>().as_bytes().to_vec(),
+    };
     let mut seen = HashMap::with_capacity(rows.len());
     for (index, row) in rows.iter().enumerate() {
-        if let Some(first) = seen.insert(row.key(&of.key), index) {
+        if let Some(first) = seen.insert(key(row), index) {
             let names: Vec<&str> = of.key.iter().map(|place| of.columns[*place].column.name.as_str()).collect();
             let message = format!(
                 "items {first} and {index} have the same key ({}) in {}: only one of them could stay",
@@ -109,4 +115,11 @@ fn see_keys_differ(rows: &[Row], of: &TableMapping) -> Result<(), Rejection> {
         }
     }
     Ok(())
+}
+
+fn without_case(value: Value<'_>) -> Value<'static> {
+    match value {
+        Value::Text(text) => Value::text(text.trim_end_matches(' ').to_lowercase()),
+        value => value.into_owned(),
+    }
 }

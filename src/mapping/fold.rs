@@ -57,16 +57,28 @@ impl<'a> Step<'a> {
 pub fn fold<'a>(changes: impl IntoIterator<Item = &'a Change>, plans: &[TablePlan]) -> Vec<Step<'a>> {
     let mut tables: Vec<_> = plans.iter().enumerate().map(|(number, plan)| TableFold::new(number, plan)).collect();
     let alone = tables.len() == 1;
+    let marks_matter: Vec<bool> = plans.iter().map(|plan| owns_rows_while_alive(plan, plans)).collect();
     let mut steps = Vec::new();
     for change in changes {
         // What was written must be written before a row is deleted now, of whichever table: they may refer to each other.
         if !alone && change.kind == ChangeKind::Delete && tables.iter().any(TableFold::has_written) {
             flush(&mut tables, &mut steps);
         }
+        // Rows of a document that is marked as deleted stay as they are: what came before must be written before it is.
+        if marks_matter[change.table] && change.is_soft_delete(&plans[change.table]) {
+            flush(&mut tables, &mut steps);
+        }
         tables[change.table].add(change);
     }
     flush(&mut tables, &mut steps);
     steps
+}
+
+/// Whether rows of other tables are only written while their document's row in this one is not marked as deleted.
+fn owns_rows_while_alive(plan: &TablePlan, plans: &[TablePlan]) -> bool {
+    let owner = |other: &TablePlan| other.family.as_ref().and_then(|family| family.owner.clone());
+    plan.soft_delete.is_some()
+        && plans.iter().filter_map(owner).any(|owner| owner.table == plan.table.name && owner.soft_delete.is_some())
 }
 
 /// Deletes of the last table first, then all else of the first table first.

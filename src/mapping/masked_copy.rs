@@ -166,10 +166,13 @@ impl MaskedCopies {
 }
 
 impl Node {
+    /// A document of another shape than the mapping looks for is mostly a dead letter, and holds the same values: a path goes
+    /// through whatever stands where it leads, an object in place of a list, or a list in place of an object.
     fn mask(&self, json: &mut Json) {
         if let Some(masker) = &self.mask {
             return mask_json(masker, json);
         }
+        let of_items = || self.below.iter().filter(|(step, _)| matches!(step, Step::Index(_))).map(|(_, node)| node);
         match json {
             Json::Object(members) => {
                 for (step, node) in &self.below {
@@ -179,11 +182,18 @@ impl Node {
                         node.mask(member);
                     }
                 }
+                members.values_mut().for_each(|member| of_items().for_each(|node| node.mask(member)));
+                of_items().for_each(|node| node.mask(json));
             }
             // The items of an array are of one kind.
             Json::Array(items) => {
-                let nodes = || self.below.iter().filter(|(step, _)| matches!(step, Step::Index(_)));
-                items.iter_mut().for_each(|item| nodes().for_each(|(_, node)| node.mask(item)));
+                let has_members = self.below.iter().any(|(step, _)| matches!(step, Step::Member(_)));
+                for item in items {
+                    of_items().for_each(|node| node.mask(item));
+                    if has_members {
+                        self.mask(item);
+                    }
+                }
             }
             // No path leads through it, but what it is a text of is not known.
             Json::String(text) => *text = Mask::REDACTED.to_owned(),
@@ -274,16 +284,7 @@ mod tests {
     }
 
     fn masked(source: Source, mask: Mask) -> MaskedSource {
-        let column = Column {
-            name: "c".to_owned(),
-            sql_type: "text".to_owned(),
-            cast_type: String::new(),
-            kind: ColumnKind::Text { max_chars: None, max_bytes: None },
-            compares_exactly: true,
-            nullable: true,
-            has_default: false,
-            generated: false,
-        };
+        let column = Column::new("c", "text", ColumnKind::Text { max_chars: None, max_bytes: None });
         let masker = Masker::new(mask, Some(&Secret::new("0123456789abcdef")));
         MaskedSource { source, read_as: column, masker }
     }
@@ -319,6 +320,11 @@ mod tests {
             (r#"{"\u006e": true}"#, r#"{"n":"****"}"#),
             (r#"{"n": "secret""#, "***"),
             (r#"["secret"]"#, "***"),
+            // Of another shape than the paths.
+            (r#"{"a": [{"b": "secret"}, [{"b": "secret"}]]}"#, r#"{"a":[{"b":"**cret"},[{"b":"**cret"}]]}"#),
+            (r#"{"list": {"x": "secret", "y": 1}}"#, r#"{"list":{"x":"***","y":1}}"#),
+            (r#"{"list": {"0": {"x": "secret"}}}"#, r#"{"list":{"0":{"x":"***"}}}"#),
+            (r#"{"list": [[{"x": "secret"}]]}"#, r#"{"list":[[{"x":"***"}]]}"#),
         ] {
             assert_eq!(json(&paths, document), copy, "{document}");
         }

@@ -67,6 +67,8 @@ pub struct Mapping {
     write_behind: WriteBehind,
     on_missing: OnMissing,
     stream_name: String,
+    /// The field of an entry that may hold the document.
+    payload: String,
     /// Whether the document's key decides the lane.
     lanes_by_key: bool,
 }
@@ -131,7 +133,8 @@ impl Mapping {
 
     /// What the filter and the reshaping make of a document.
     fn seen(&self, document: &Document, origin: Origin<'_>) -> Result<Seen, Rejection> {
-        let nothing = matches!(document, Document::None | Document::Missing);
+        // A delete may bring a document, for the columns of its key.
+        let nothing = matches!(document, Document::None | Document::Missing) || origin.event.op == Op::Delete;
         if self.filter.is_none() && self.reshape.is_none() || nothing {
             return Ok(Seen::AsItCame);
         }
@@ -164,6 +167,9 @@ impl Mapping {
         }
         let mut op = event.op;
         if *document == Document::Missing {
+            if entry.field(&self.payload).is_some() {
+                return Err(Rejection::new(RejectionClass::MissingDocument, unlooked_at(&self.payload)));
+            }
             match self.on_missing {
                 OnMissing::Skip => return Ok(Mapped::Skip),
                 OnMissing::Delete => op = Op::Delete,
@@ -205,6 +211,15 @@ impl Seen {
             Seen::Not => None,
         }
     }
+}
+
+/// What is said of an event whose document is not where the settings say, and seems to be in the entry. Whatever
+/// `on_missing` says: a row that is deleted for it is not brought back.
+fn unlooked_at(payload: &str) -> String {
+    format!(
+        "no document at the key, and the entry has the field `{payload}`, which is not looked at: set `document` to auto or \
+         inline if the document is there, or `fields.payload` to another name if that field is something else"
+    )
 }
 
 fn missing_document(event: &Decoded) -> Rejection {

@@ -77,17 +77,6 @@ pub fn reshaped(reshape: &Expression, op: Op, context: &Context<'_>) -> Result<O
     Ok(serde_json::to_string(&object).ok())
 }
 
-/// What a patch brings for a column, if it does. A default is nothing: it is for new rows.
-///
-/// # Errors
-/// As [`Context::value`], and if a part of what the column is computed from is not in the patch.
-pub fn value<'v>(column: &'v MappedColumn, context: &'v Context<'_>) -> Result<Option<Value<'v>>, Rejection> {
-    if !is_brought(column, context)? {
-        return Ok(None);
-    }
-    context.value_if_given(column)
-}
-
 /// Whether a patch has what the column is computed from; of one that is not computed it is not known yet.
 fn is_brought(MappedColumn { column, source, .. }: &MappedColumn, context: &Context<'_>) -> Result<bool, Rejection> {
     let Source::Expression(expression) = source.unmasked() else { return Ok(true) };
@@ -100,6 +89,9 @@ fn is_brought(MappedColumn { column, source, .. }: &MappedColumn, context: &Cont
 
 impl TableMapping {
     /// A row of the columns for which the patch has something; `None` if it has nothing for the table.
+    ///
+    /// # Errors
+    /// As [`Context::value`], and if only a part of what a column is computed from is in the patch.
     pub(super) fn patch(
         &self,
         context: &Context<'_>,
@@ -108,7 +100,11 @@ impl TableMapping {
         let mark = self.soft_delete.as_ref().map(|soft| soft.place);
         let always = |place: &usize| self.key.contains(place) || Some(*place) == self.version;
         let others = || (0..self.columns.len()).filter(|place| !always(place) && Some(*place) != mark);
-        let given = others().map(|place| Ok((place, value(&self.columns[place], context)?)));
+        let value = |place: usize| match is_brought(&self.columns[place], context)? {
+            true => context.value_if_given(&self.columns[place], self.adds.contains(&place)),
+            false => Ok(None),
+        };
+        let given = others().map(|place| Ok((place, value(place)?)));
         let given: Vec<(usize, Option<Value<'_>>)> = given.collect::<Result<_, Rejection>>()?;
         // What every event has does not make a change of one that has nothing else for the table.
         let is_own = |place: usize| self.columns[place].source.is_of_event();
@@ -136,7 +132,7 @@ impl TableMapping {
         for column in &self.columns {
             let name = &column.column.name;
             let is_there = match column.source.unmasked() {
-                Source::Member(..) => context.value_if_given(column)?.is_some(),
+                Source::Member(..) => context.value_if_given(column, false)?.is_some(),
                 Source::Expression(_) => is_brought(column, context)?,
                 _ => true,
             };

@@ -56,6 +56,10 @@ pub fn version(mapped: &mut MappedColumn) -> Result<(), String> {
         return Err(format!("`{}` is masked, which does not tell what is newer", mapped.column.name));
     }
     match mapped.column.kind {
+        Float { single: true } => Err(format!(
+            "`{}` is {}, which holds another number than the document: declare it as a double or a decimal",
+            mapped.column.name, mapped.column.sql_type
+        )),
         Int { .. } | Decimal { .. } | Float { .. } | Timestamp { .. } | Date | Text { .. } => Ok(()),
         _ => Err(format!(
             "`{}` is {}: a version is a number, a time or a text, of which one is newer",
@@ -108,7 +112,11 @@ pub fn find_owner(tables: &mut [TableMapping], place: usize) -> Result<(), Strin
             && !parent.is_empty()
             && matching.is_some_and(|matching| matching.len() == other.key.len())
     };
-    let Some(owner) = tables.iter().find(same_key) else { return Ok(()) };
+    let candidates: Vec<&TableMapping> = tables.iter().filter(same_key).collect();
+    // The one that these rows refer to; else the one whose row may stay when it is deleted, or that keeps older documents out.
+    let referred = || candidates.iter().find(|owner| of.table.refers_to(&owner.table.name));
+    let stays = || candidates.iter().find(|owner| owner.soft_delete.is_some() || owner.version.is_some());
+    let Some(owner) = referred().or_else(stays).or_else(|| candidates.first()) else { return Ok(()) };
     if owner.version.is_some() {
         return Err(format!(
             "`version` keeps older documents out of {}, but not out of these rows: keep the items in a JSON column, or \

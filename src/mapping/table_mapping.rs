@@ -10,7 +10,7 @@ use super::{Change, ChangeKind, Changes, Extent, Places, convert};
 use crate::event::{Op, Rejection, RejectionClass};
 use crate::row::{Row, RowWriter, Value};
 use crate::settings::{OnMissing, OnNull, WriteBehind, WriteMode};
-use crate::table::{Column, Table, TablePlan};
+use crate::table::{Column, EndBlanks, Table, TablePlan};
 use crate::value_format::ValueFormat;
 
 /// How the events of one stream become rows of one table.
@@ -260,6 +260,17 @@ impl TableMapping {
             let MappedColumn { column, source, .. } = of;
             let message = format!("column `{}` identifies the row, and {source} gives no value", column.name);
             return Err(Rejection::of_column(RejectionClass::MissingValue, &column.name, message));
+        }
+        if let (Value::Text(text), EndBlanks::Kept) = (&value, of.column.end_blanks)
+            && text.ends_with(' ')
+        {
+            let MappedColumn { column, source, .. } = of;
+            let message = format!(
+                "column `{}` identifies the row, {source} ends in a blank, and the database takes it for the same as without: \
+                 give the column a collation with NO PAD (utf8mb4_0900_bin, MariaDB: utf8mb4_nopad_bin)",
+                column.name
+            );
+            return Err(Rejection::of_column(RejectionClass::WrongType, &column.name, message));
         }
         rows.push(&convert::canonical(value, &of.column));
         Ok(())

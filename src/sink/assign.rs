@@ -129,7 +129,8 @@ impl<'a> Existing<'a> {
     fn summand(self, place: usize, new: String) -> String {
         match self.plan.columns[place].kind {
             ColumnKind::Decimal { scale, .. } if self.backend == DbBackend::MySql => {
-                format!("CAST({new} AS DECIMAL(65, {}))", scale.unwrap_or_default().clamp(0, 30))
+                // MariaDB has up to 38 digits after the point, MySQL columns of up to 30.
+                format!("CAST({new} AS DECIMAL(65, {}))", scale.unwrap_or_default().clamp(0, 38))
             }
             _ => new,
         }

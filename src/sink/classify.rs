@@ -296,7 +296,8 @@ fn mysql_number(number: u16) -> ErrorClass {
 /// What to do about an error of SQLite's, by its code, primary or extended, and its words.
 pub(super) fn sqlite_code(code: i32, message: &str) -> ErrorClass {
     // The general error is both: what is wrong with the statement, and what a function says of a value.
-    const OF_A_STATEMENT: [&str; 11] = [
+    const OF_A_STATEMENT: [&str; 12] = [
+        "ON CONFLICT clause does not match",
         "no such",
         "near \"",
         "has no column",

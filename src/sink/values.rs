@@ -46,6 +46,10 @@ enum Form {
     Delete,
     /// Rows of one document that are not among so many.
     DeleteOthers,
+    /// All rows of one document, if its own is there.
+    DeleteOwned,
+    /// Both.
+    DeleteOthersOwned,
     /// A row, if its owner is there.
     InsertOwned,
 }
@@ -117,8 +121,8 @@ impl ValuesStatements {
     fn width(&self, form: Form) -> usize {
         match form {
             Form::Insert | Form::Upsert | Form::InsertOwned => self.plan.columns.len(),
-            Form::Delete => self.plan.identity().len(),
-            Form::DeleteOthers => self.plan.key.len(),
+            Form::Delete | Form::DeleteOwned => self.plan.identity().len(),
+            Form::DeleteOthers | Form::DeleteOthersOwned => self.plan.key.len(),
         }
     }
 
@@ -149,27 +153,35 @@ impl ValuesStatements {
         for family in &step.families {
             let (own, rest) = rows.split_at(family.rows.min(rows.len()));
             rows = rest;
-            statements.push(self.others(&family.parent, own));
+            statements.push(self.others(step.kind, &family.parent, own));
         }
         statements
     }
 
-    fn others(&mut self, parent: &Row, own: &[Cow<'_, Row>]) -> (Sql, Vec<Row>) {
-        let width = self.width(Form::DeleteOthers);
-        let placeholders = parent.values().count() + own.len().next_power_of_two() * width;
-        let bytes: usize = own.iter().map(|row| row.bytes()).sum();
+    fn others(&mut self, kind: ChangeKind, parent: &Row, own: &[Cow<'_, Row>]) -> (Sql, Vec<Row>) {
+        let is_owned = self.plan.family.as_ref().is_some_and(|family| family.owner.is_some());
+        // An update is nothing to a document whose own row is not there.
+        let (only_owned, all_owned) = match kind {
+            ChangeKind::Update if is_owned => (Form::DeleteOthersOwned, Form::DeleteOwned),
+            _ => (Form::DeleteOthers, Form::Delete),
+        };
+        let owner = (kind == ChangeKind::Update && is_owned).then(|| parent.clone());
+        let keys: Vec<Row> = own.iter().map(|row| row.some(&self.plan.key).collect()).collect();
+        let placeholders = 2 * parent.values().count() + keys.len().next_power_of_two() * self.plan.key.len();
+        let bytes: usize = keys.iter().map(Row::bytes).sum();
         let too_many = placeholders > PLACEHOLDERS_MAX || bytes > STATEMENT_BYTES_MAX;
-        if own.is_empty() || self.plan.replaces_all() || too_many {
-            // What is not among so many is written again all the same.
-            return (self.text(Form::Delete, 1), vec![parent.clone()]);
-        }
         let mut bound = vec![parent.clone()];
-        bound.extend(own.iter().map(|row| row.some(&self.plan.key).collect::<Row>()));
+        let Some(last) = keys.last().cloned().filter(|_| !self.plan.replaces_all() && !too_many) else {
+            // What is not among so many is written again all the same.
+            bound.extend(owner);
+            return (self.text(all_owned, 1), bound);
+        };
         // Few lengths, so that each connection prepares few statements: the last key fills up.
-        let keys = own.len().next_power_of_two();
-        let last = bound[bound.len() - 1].clone();
-        bound.resize(1 + keys, last);
-        (self.text(Form::DeleteOthers, keys), bound)
+        let filled = keys.len().next_power_of_two();
+        bound.extend(keys);
+        bound.resize(1 + filled, last);
+        bound.extend(owner);
+        (self.text(only_owned, filled), bound)
     }
 
     /// The statement of a form for so many rows.
@@ -182,12 +194,9 @@ impl ValuesStatements {
             Form::Insert => format!("{}VALUES {groups}", self.insert).into(),
             Form::Upsert => format!("{}VALUES {groups} {}", self.insert, self.on_conflict).into(),
             Form::Delete => format!("{}{groups})", self.delete).into(),
-            Form::DeleteOthers => {
-                let parent = self::groups(1, self.plan.identity().len());
-                let key: Vec<String> = self.names(&self.plan.key);
-                let before_keys = before_keys(self.backend);
-                format!("{}{parent}) AND ({}) NOT IN {before_keys}{groups})", self.delete, key.join(", ")).into()
-            }
+            Form::DeleteOwned => format!("{}{groups}) AND {}", self.delete, self.owner_exists()).into(),
+            Form::DeleteOthers => self.delete_others(&groups).into(),
+            Form::DeleteOthersOwned => format!("{} AND {}", self.delete_others(&groups), self.owner_exists()).into(),
             Form::InsertOwned => self.insert_owned().into(),
         };
         self.made.insert((form, rows), text.clone());
@@ -202,12 +211,23 @@ impl ValuesStatements {
     fn insert_owned(&self) -> String {
         let values = vec!["?"; self.plan.columns.len()].join(", ");
         let from = if self.backend == DbBackend::MySql { " FROM DUAL" } else { "" };
+        let on_conflict = if self.plan.replaces_all() { "" } else { &self.on_conflict };
+        format!("{}SELECT {values}{from} WHERE {} {on_conflict}", self.insert, self.owner_exists())
+    }
+
+    fn delete_others(&self, groups: &str) -> String {
+        let parent = self::groups(1, self.plan.identity().len());
+        let key = self.names(&self.plan.key).join(", ");
+        format!("{}{parent}) AND ({key}) NOT IN {}{groups})", self.delete, before_keys(self.backend))
+    }
+
+    /// Whether the document's own row is there; its key are the last placeholders.
+    fn owner_exists(&self) -> String {
         let exists = self.plan.family.as_ref().and_then(|family| family.owner.as_ref()).map(|owner| {
             let matches = owner.key.iter().map(|name| format!("o.{} = ?", quote(self.backend, name)));
             owner_exists(self.backend, owner, &matches.collect::<Vec<_>>().join(" AND "))
         });
-        let on_conflict = if self.plan.replaces_all() { "" } else { &self.on_conflict };
-        format!("{}SELECT {values}{from} WHERE {} {on_conflict}", self.insert, exists.unwrap_or_default())
+        exists.unwrap_or_default()
     }
 }
 
@@ -352,6 +372,9 @@ mod tests {
         assert!(upserted[2].0.contains("ON DUPLICATE KEY UPDATE `a` = VALUES(`a`)"), "{upserted:?}");
         let updated = written(&mut statements, &step(ChangeKind::Update));
         assert_eq!(updated.len(), 5);
+        let exists = " AND EXISTS (SELECT 1 FROM `o` AS o WHERE o.`id` = ?)";
+        assert_eq!(updated[0], (others.to_owned() + exists, vec![1, 1, 1, 1, 2, 1, 3, 1, 3, 1]));
+        assert_eq!(updated[1], (format!("DELETE FROM `t` WHERE (`parent`) IN ((?)){exists}"), vec![2, 2]));
         let owned = "INSERT INTO `t` (`parent`, `item`, `a`) SELECT ?, ?, ? FROM DUAL WHERE EXISTS \
                      (SELECT 1 FROM `o` AS o WHERE o.`id` = ?) ON DUPLICATE KEY UPDATE `a` = VALUES(`a`)";
         assert_eq!(updated[2], (owned.to_owned(), vec![1, 1, 5, 1]));

@@ -53,9 +53,12 @@ impl RestartStrategy {
         if worked >= self.settings.healthy_after {
             self.delay = self.settings.restart_delay;
         }
-        if matches!(reason, ExitReason::ChainMoved(_)) {
+        match reason {
             // Another process does the work. This one looks again, ever more seldom: a standby, not a failure.
-            return Decision::Restart(self.next_wait(jitter));
+            ExitReason::ChainMoved(_) => return Decision::Restart(self.next_wait(jitter)),
+            // Somebody is at work on the tables, which is no failure either, and may go on for a while.
+            ExitReason::TableAltered(_) => return Decision::Restart(self.next_wait(jitter)),
+            _ => {}
         }
         while self.recent.front().is_some_and(|at| now.saturating_sub(*at) > self.settings.restart_window) {
             self.recent.pop_front();
@@ -139,6 +142,16 @@ mod tests {
         let mut waits = vec![(0, 1, after_ms(100)), (1, 2, after_ms(200))];
         waits.extend(vec![(2, 3, after_ms(350)); 50]);
         check(&mut strategy(), &moved, &waits);
+    }
+
+    #[test]
+    fn tables_may_be_altered_as_often_as_somebody_likes() {
+        let altered = ExitReason::TableAltered("t".into());
+        let mut waits = vec![(0, 1, after_ms(100)), (1, 2, after_ms(200))];
+        waits.extend(vec![(2, 3, after_ms(350)); 50]);
+        let mut strategy = strategy();
+        check(&mut strategy, &altered, &waits);
+        check(&mut strategy, &ExitReason::Hung, &[(200, 300, after_ms(100))]);
     }
 
     #[test]

@@ -11,13 +11,13 @@ use crate::support::wait::eventually;
 use crate::thing::{DEADLINE, Setting, drained};
 use crate::workload::{done, redis_yaml};
 
-const UPSERT: &str = "    mode: upsert\n    key: [id]\n    columns: {id: id, v: v}\n    document: inline\n";
+pub(super) const UPSERT: &str = "    mode: upsert\n    key: [id]\n    columns: {id: id, v: v}\n    document: inline\n";
 
-async fn setting(kind: Kind, table: &str) -> Setting {
+pub(super) async fn setting(kind: Kind, table: &str) -> Setting {
     Setting::new(kind, RedisServer::start(), table).await
 }
 
-async fn write(setting: &mut Setting, events: &[(&str, &str)]) {
+pub(super) async fn write(setting: &mut Setting, events: &[(&str, &str)]) {
     let mut pipe = redis::pipe();
     pipe.atomic();
     for (op, payload) in events {
@@ -26,61 +26,14 @@ async fn write(setting: &mut Setting, events: &[(&str, &str)]) {
     pipe.query_async::<()>(&mut setting.connection).await.unwrap();
 }
 
-async fn run_through(setting: &Setting, stream: &str, events: u64) {
+pub(super) async fn run_through(setting: &Setting, stream: &str, events: u64) {
     let pipeline = setting.start(stream);
     done(&setting.database, "stream:thing", events, DEADLINE).await;
     drained(pipeline).await;
 }
 
-async fn dead(setting: &Setting) -> Vec<String> {
+pub(super) async fn dead(setting: &Setting) -> Vec<String> {
     setting.rows("SELECT error_class, message FROM write_behind_dead_letter ORDER BY id").await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_one_row_only_to_the_database_keep_their_order() {
-    for (kind, table, events, expected) in [
-        (Kind::Postgres, "id numeric PRIMARY KEY, v text", [r#"{"id": 1, "v": "a"}"#, r#"{"id": 1.0, "v": "b"}"#], "b"),
-        (
-            Kind::Postgres,
-            "id char(5) PRIMARY KEY, v text",
-            [r#"{"id": "a", "v": "a"}"#, r#"{"id": "a ", "v": "b"}"#],
-            "b",
-        ),
-        (
-            Kind::Postgres,
-            "id time PRIMARY KEY, v text",
-            [r#"{"id": "12:30", "v": "a"}"#, r#"{"id": "12:30:00", "v": "b"}"#],
-            "b",
-        ),
-        (
-            Kind::MariaDb,
-            "id varchar(9) PRIMARY KEY, v text",
-            [r#"{"id": "A", "v": "a"}"#, r#"{"id": "a", "v": "b"}"#],
-            "b",
-        ),
-        (
-            Kind::MariaDb,
-            "id decimal(10,2) PRIMARY KEY, v text",
-            [r#"{"id": 1.0, "v": "a"}"#, r#"{"id": 1, "v": "b"}"#],
-            "b",
-        ),
-        (
-            Kind::Sqlite,
-            "id decimal(10,2) PRIMARY KEY, v text",
-            [r#"{"id": 1.0, "v": "a"}"#, r#"{"id": 1, "v": "b"}"#],
-            "b",
-        ),
-    ] {
-        let mut setting = setting(kind, &format!("CREATE TABLE thing ({table})")).await;
-        write(&mut setting, &[("upsert", events[0]), ("upsert", events[1])]).await;
-        run_through(&setting, UPSERT, 2).await;
-        assert_eq!(setting.rows("SELECT v FROM thing").await, [expected], "{table}");
-        // The second form of the key deletes the row of the first.
-        write(&mut setting, &[("upsert", events[0]), ("delete", events[1])]).await;
-        run_through(&setting, UPSERT, 4).await;
-        assert_eq!(setting.rows("SELECT v FROM thing").await, Vec::<String>::new(), "{table}");
-        assert_eq!(dead(&setting).await, Vec::<String>::new(), "{table}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,25 +45,6 @@ async fn a_row_that_is_deleted_and_written_again_begins_anew() {
         write(&mut setting, &[("delete", r#"{"id": 1}"#), ("upsert", r#"{"id": 1, "v": "b"}"#)]).await;
         run_through(&setting, UPSERT, 2).await;
         assert_eq!(setting.rows("SELECT v, note FROM thing").await, ["b|new"], "{kind:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_a_value_for_its_key_an_event_is_a_dead_letter() {
-    for (kind, id) in [
-        (Kind::Postgres, "int UNIQUE"),
-        (Kind::MariaDb, "int UNIQUE"),
-        (Kind::Sqlite, "int UNIQUE"),
-        (Kind::Sqlite, "INTEGER PRIMARY KEY"),
-    ] {
-        let mut setting = setting(kind, &format!("CREATE TABLE thing (id {id}, v varchar(9))")).await;
-        let events = [("upsert", r#"{"v": "a"}"#), ("upsert", r#"{"id": 1, "v": "b"}"#), ("delete", r#"{"v": "c"}"#)];
-        write(&mut setting, &events).await;
-        run_through(&setting, UPSERT, 3).await;
-        assert_eq!(setting.rows("SELECT v FROM thing").await, ["b"], "{kind:?}");
-        let dead = dead(&setting).await;
-        assert_eq!(dead.len(), 2, "{kind:?}: {dead:?}");
-        assert!(dead.iter().all(|letter| letter.starts_with("missing_value|")), "{kind:?}: {dead:?}");
     }
 }
 
@@ -414,4 +348,58 @@ async fn an_outage_after_a_healthy_time_is_waited_out() {
     setting.add(&[("n", "2")]).await;
     done(&setting.database, "stream:thing", 2, DEADLINE).await;
     drained(pipeline).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zero_with_an_endless_exponent_costs_nothing() {
+    let stream = "    mode: upsert\n    key: [id]\n    columns: {id: id, v: {add: v}}\n    document: inline\n";
+    for kind in [Kind::Postgres, Kind::MariaDb] {
+        let mut setting = setting(kind, "CREATE TABLE thing (id varchar(9) PRIMARY KEY, v decimal(65, 30))").await;
+        let one = format!(r#"{{"id": "a", "v": 0.{}1e100}}"#, "0".repeat(99));
+        let events = [r#"{"id": "a", "v": 0e4000000000}"#, r#"{"id": "a", "v": -0e-300000000}"#, &one, &one];
+        write(&mut setting, &events.map(|event| ("upsert", event))).await;
+        run_through(&setting, stream, 4).await;
+        assert_eq!(setting.rows("SELECT id, CAST(v AS decimal(9, 2)) FROM thing").await, ["a|2.00"], "{kind:?}");
+        assert_eq!(dead(&setting).await, Vec::<String>::new());
+    }
+}
+
+/// Whoever writes an entry like this thinks that the document is in it: nothing is deleted for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_is_not_looked_at_is_told_whatever_a_missing_document_means() {
+    for on_missing in ["delete", "skip", "dead_letter"] {
+        let mut setting = setting(Kind::Sqlite, "CREATE TABLE thing (id varchar(9) PRIMARY KEY, v text)").await;
+        setting.database.execute("INSERT INTO thing VALUES ('a', 'there')").await;
+        let stream = format!(
+            "    mode: upsert\n    key: [id]\n    columns: {{id: $key, v: v}}\n    document: string\n    \
+             on_missing: {on_missing}\n"
+        );
+        let fields = [("op", "update"), ("key", "a"), ("payload", r#"{"v": "new"}"#)];
+        redis::cmd("XADD").arg("stream:thing").arg("*").arg(&fields).exec_async(&mut setting.connection).await.unwrap();
+        run_through(&setting, &stream, 1).await;
+        assert_eq!(setting.rows("SELECT id, v FROM thing").await, ["a|there"], "{on_missing}");
+        let letters = dead(&setting).await;
+        assert_eq!(letters.len(), 1, "{on_missing}");
+        assert!(letters[0].contains("set `document` to auto or inline"), "{letters:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_is_not_filtered_wherever_its_document_is() {
+    for document in ["fields", "inline"] {
+        let mut setting = setting(Kind::Sqlite, "CREATE TABLE thing (id varchar(9) PRIMARY KEY, status text)").await;
+        let stream = format!(
+            "    mode: upsert\n    key: [id]\n    columns: {{id: $key, status: status}}\n    document: {document}\n    \
+             filter: .status == \"paid\"\n"
+        );
+        let payload = r#"{"status": "paid"}"#;
+        let mut pipe = redis::pipe();
+        pipe.xadd("stream:thing", "*", &[("key", "a"), ("op", "upsert"), ("status", "paid"), ("payload", payload)]);
+        pipe.xadd("stream:thing", "*", &[("key", "b"), ("op", "upsert"), ("status", "paid"), ("payload", payload)]);
+        pipe.xadd("stream:thing", "*", &[("key", "a"), ("op", "delete"), ("status", "void"), ("payload", "{}")]);
+        pipe.query_async::<()>(&mut setting.connection).await.unwrap();
+        run_through(&setting, &stream, 3).await;
+        assert_eq!(setting.rows("SELECT id FROM thing").await, ["b"], "{document}");
+        assert_eq!(dead(&setting).await, Vec::<String>::new());
+    }
 }

@@ -7,6 +7,7 @@ mod demo;
 mod faults;
 mod hard_cases;
 mod harness_selftest;
+mod keys;
 mod mapping;
 mod original_demo;
 mod postgres_writing;

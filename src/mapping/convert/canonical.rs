@@ -2,7 +2,7 @@
 
 use super::number::canonical_decimal;
 use crate::row::Value;
-use crate::table::{Column, ColumnKind};
+use crate::table::{Column, ColumnKind, EndBlanks};
 
 /// The form of a key's value in which equal is equal: `1.0` and `1e0` are one decimal, minus zero is zero.
 pub fn canonical<'a>(value: Value<'a>, column: &Column) -> Value<'a> {
@@ -13,7 +13,7 @@ pub fn canonical<'a>(value: Value<'a>, column: &Column) -> Value<'a> {
             Err(_) => Value::Text(json),
         },
         (Value::Text(number), ColumnKind::Decimal { .. }) => Value::text(canonical_decimal(&number)),
-        (Value::Text(text), _) if text.ends_with(' ') && has_fixed_length(column) => {
+        (Value::Text(text), _) if text.ends_with(' ') && column.end_blanks == EndBlanks::Padding => {
             Value::text(text.trim_end_matches(' ').to_owned())
         }
         // The database stores it so, and finds it only so.
@@ -26,11 +26,4 @@ pub fn canonical<'a>(value: Value<'a>, column: &Column) -> Value<'a> {
         (Value::Float(number), _) => Value::Float(number + 0.0),
         (value, _) => value,
     }
-}
-
-/// Whether the column is a `CHAR(n)`: it is compared as if the blanks at its end were not there.
-fn has_fixed_length(column: &Column) -> bool {
-    let name = column.sql_type.split('(').next().unwrap_or_default().trim_end();
-    matches!(column.kind, ColumnKind::Text { .. })
-        && ["char", "character", "bpchar"].iter().any(|fixed| name.eq_ignore_ascii_case(fixed))
 }

@@ -78,13 +78,15 @@ fn float(number: &str, single: bool) -> Result<Value<'static>, Rejection> {
     Ok(Value::Float(value))
 }
 
-/// A decimal stays the text that it came as; only its size is looked at.
+/// A decimal stays the text that it came as; only its size is looked at. One with an exponent is written out: MariaDB cuts the
+/// digits before it looks at the exponent, and no sum has to deal with one.
 fn decimal(number: &str, precision: Option<u32>, scale: Option<i32>, as_float: bool) -> Result<Value<'_>, Rejection> {
     let Some(Size { significant, before, after }) = Size::of(number) else {
         return Err(out_of_range(number, "has an exponent out of reach"));
     };
+    let has_exponent = number.contains(['e', 'E']);
     if significant == 0 {
-        return Ok(Value::text(number));
+        return Ok(Value::text(if has_exponent { "0" } else { number }));
     }
     // Without a declared precision: PostgreSQL's own limits. What is finer it rounds.
     const WHOLE_DIGITS_MAX: i64 = 131_072;
@@ -108,7 +110,7 @@ fn decimal(number: &str, precision: Option<u32>, scale: Option<i32>, as_float: b
     if as_float {
         within_float(number, significant, before)?;
     }
-    Ok(Value::text(number))
+    Ok(if has_exponent && !as_float { Value::text(canonical_decimal(number)) } else { Value::text(number) })
 }
 
 /// SQLite keeps a number that is no 64-bit integer as a float, whatever the column is called.

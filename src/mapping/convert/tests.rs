@@ -156,11 +156,14 @@ fn decimals() {
         (decimal(30, 9), "12345678901234567890.123456789", text("12345678901234567890.123456789")),
         (decimal(3, 1), "1.50", text("1.50")),
         (decimal(3, 3), "-0.001", text("-0.001")),
-        (decimal(3, 0), "1e+2", text("1e+2")),
+        (decimal(3, 0), "1e+2", text("100")),
+        (decimal(3, 2), "-12.5e-1", text("-1.25")),
         (decimal(1, 0), "0.000", text("0.000")),
+        (decimal(1, 0), "-0e4000000000", text("0")),
         (decimal(5, 2), "999.99", text("999.99")),
         (decimal(5, -2), "1234500", text("1234500")),
         (decimal(3, 5), "0.00999", text("0.00999")),
+        // Not written out: only PostgreSQL has them, and reads them as they are.
         (unlimited(), "1e131071", text("1e131071")),
         (unlimited(), "1e-16383", text("1e-16383")),
     ]);

@@ -5,7 +5,7 @@ use sea_orm::{DatabaseConnection, QueryResult};
 use super::super::SqlError;
 use super::declared::Declared;
 use super::{by_index, query, texts};
-use crate::table::{Address, Clock, Column, ColumnKind, Table, TableName};
+use crate::table::{Address, Clock, Column, ColumnKind, EndBlanks, Table, TableName};
 
 // The casts: the two servers, and versions of them, give these columns different types.
 const COLUMNS: &str = "
@@ -26,11 +26,11 @@ const COLUMNS: &str = "
 
 const UNIQUE: &str = "
     SELECT CAST(s.INDEX_NAME AS CHAR) AS index_name,
-           CAST(CASE WHEN s.SUB_PART IS NULL THEN s.COLUMN_NAME ELSE CONCAT(s.COLUMN_NAME, '(', s.SUB_PART, ')') END AS CHAR)
-             AS column_name
+           -- A part that is an expression has no name, and is no column of a key.
+           CAST(CASE WHEN s.SUB_PART IS NULL THEN COALESCE(s.COLUMN_NAME, '(an expression)')
+             ELSE CONCAT(s.COLUMN_NAME, '(', s.SUB_PART, ')') END AS CHAR) AS column_name
     FROM information_schema.STATISTICS s
     WHERE s.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND s.TABLE_NAME = ? AND s.NON_UNIQUE = 0
-      AND s.COLUMN_NAME IS NOT NULL
     ORDER BY s.INDEX_NAME, s.SEQ_IN_INDEX";
 
 const ENGINE: &str = "
@@ -108,16 +108,30 @@ fn column(row: &QueryResult, checks: &[String]) -> Result<Column, SqlError> {
         fraction: number("fraction")?,
     };
     let extra = extra.to_ascii_lowercase();
+    let end_blanks = end_blanks(&data_type, collation.as_deref());
     Ok(Column {
         kind: if is_json { ColumnKind::Json } else { kind(&data_type, &sql_type, &numbers) },
         compares_exactly: collation.is_none_or(|collation| collation.ends_with("_bin") || collation == "binary"),
+        end_blanks,
         name,
         sql_type,
         cast_type: String::new(),
         nullable: nullable == "YES",
+        counts: extra.contains("auto_increment"),
         has_default: has_default || extra.contains("auto_increment") || extra.contains("default_generated"),
         generated: extra.contains("virtual generated") || extra.contains("stored generated"),
     })
+}
+
+/// All collations of old, and most of MariaDB's, compare as if the shorter text had blanks at its end.
+fn end_blanks(data_type: &str, collation: Option<&str>) -> EndBlanks {
+    let Some(collation) = collation else { return EndBlanks::Count };
+    let no_pad = collation.contains("_nopad_") || collation.contains("_0900_") || collation == "binary";
+    match (data_type.eq_ignore_ascii_case("char"), no_pad) {
+        (true, _) => EndBlanks::Padding,
+        (false, true) => EndBlanks::Count,
+        (false, false) => EndBlanks::Kept,
+    }
 }
 
 struct Numbers {

@@ -6,7 +6,7 @@ use super::super::SqlError;
 use super::super::sql::{quote, quote_table};
 use super::declared::Declared;
 use super::{by_index, query, texts};
-use crate::table::{Address, Clock, Column, ColumnKind, IntervalPart, Table, TableName};
+use crate::table::{Address, Clock, Column, ColumnKind, EndBlanks, IntervalPart, Table, TableName};
 
 const COLUMNS: &str = "
     SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS sql_type, base.modifier,
@@ -107,10 +107,12 @@ fn column(row: &QueryResult) -> Result<Column, SqlError> {
         // A text of money is read by the rules of a language; a number is not.
         cast_type: if type_name == "money" { format!(r#""pg_catalog"."numeric"::{cast_type}"#) } else { cast_type },
         compares_exactly: exact && compares_as_written(&kind),
+        end_blanks: if type_name == "bpchar" { EndBlanks::Padding } else { EndBlanks::Count },
         kind,
         nullable: !not_null,
         has_default: row.try_get("", "has_default")?,
         generated: row.try_get("", "generated")?,
+        counts: false,
     })
 }
 

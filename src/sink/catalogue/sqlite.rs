@@ -17,7 +17,9 @@ const STRICT: &str = "SELECT strict FROM pragma_table_list WHERE name = ? COLLAT
 const UNIQUE: &str = r#"
     SELECT i.name AS index_name, c.name AS column_name
     FROM pragma_index_list(?, ?) i JOIN pragma_index_info(i.name, ?) c
-    WHERE i."unique" = 1 AND i.partial = 0 AND c.name IS NOT NULL
+    WHERE i."unique" = 1 AND i.partial = 0
+      -- An index with an expression in it says nothing of columns.
+      AND NOT EXISTS (SELECT 1 FROM pragma_index_info(i.name, ?) e WHERE e.name IS NULL)
     ORDER BY i.seq, c.seqno"#;
 
 const REFERENCES: &str = r#"SELECT DISTINCT "table" AS name FROM pragma_foreign_key_list(?, ?)"#;
@@ -45,8 +47,11 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
     let rules = texts(&query(db, &rules, vec![name.table.clone().into()]).await?, "rule")?;
     let place = vec![name.table.clone().into(), schema.clone().into()];
     let references = texts(&query(db, REFERENCES, place).await?, "name")?;
-    let place = vec![name.table.clone().into(), schema.clone().into(), schema.into()];
+    let place = vec![name.table.clone().into(), schema.clone().into(), schema.clone().into(), schema.into()];
     let mut unique_keys = by_index(&query(db, UNIQUE, place).await?)?;
+    if rules.iter().any(|rule| names_a_collation(rule)) {
+        columns.iter_mut().for_each(|column| column.compares_exactly = false);
+    }
     primary.sort();
     // SQLite takes NULL in a primary key, unlike every other database: two such rows could never be told apart.
     for column in columns.iter_mut().filter(|column| primary.iter().any(|(_, name)| *name == column.name)) {
@@ -66,6 +71,14 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
     Ok(Some(Table { unique_keys, rules, references, ..Table::new(name.clone(), columns) }))
 }
 
+/// Whether texts may be compared by a collation that takes some for one, such as `NOCASE`. Which columns it is of is not told
+/// by any pragma, so all of them are doubted.
+fn names_a_collation(rule: &str) -> bool {
+    let words: Vec<&str> =
+        rule.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
+    words.windows(2).any(|pair| pair[0].eq_ignore_ascii_case("collate") && !pair[1].eq_ignore_ascii_case("binary"))
+}
+
 fn column(row: &QueryResult, is_strict: bool) -> Result<Column, SqlError> {
     const GENERATED: std::ops::RangeInclusive<i64> = 2..=3;
     let sql_type: String = row.try_get("", "sql_type")?;
@@ -79,6 +92,8 @@ fn column(row: &QueryResult, is_strict: bool) -> Result<Column, SqlError> {
         nullable: not_null == 0,
         has_default: has_default != 0,
         generated: GENERATED.contains(&hidden),
+        // `1.0` and `1` are one number there.
+        compares_exactly: kind != ColumnKind::NumberOrText,
         ..Column::new(row.try_get::<String>("", "name")?, sql_type, kind)
     })
 }

@@ -16,7 +16,7 @@ use super::super::{Sql, SqlError};
 use super::binary::Form;
 use crate::mapping::{ChangeKind, Places, Step};
 use crate::row::Value;
-use crate::table::{Column, ColumnKind, Family, TablePlan};
+use crate::table::{Column, ColumnKind, Family, Owner, TablePlan};
 
 /// The texts for one table. Each takes one array for each of its columns.
 pub struct Statements {
@@ -36,6 +36,8 @@ struct FamilyStatements {
     insert_owned: Statement,
     /// Rows that are not among those of a step: the arrays of the documents, then those of the keys.
     delete_others: Statement,
+    /// The same, only of documents whose owner is there.
+    delete_others_owned: Statement,
 }
 
 /// A statement, and the columns of its arrays.
@@ -74,7 +76,8 @@ impl Statements {
             updates: HashMap::new(),
             family: plan.family.as_ref().map(|family| FamilyStatements {
                 insert_owned: Statement::insert_owned(&insert, &on_conflict, plan, family),
-                delete_others: Statement::delete_others(plan, family),
+                delete_others: Statement::delete_others(plan, family, None),
+                delete_others_owned: Statement::delete_others(plan, family, family.owner.as_ref()),
             }),
             insert: Statement::new(insert, plan, &all),
             plan: plan.clone(),
@@ -107,7 +110,11 @@ impl Statements {
     /// The statement that deletes the rows that the documents of a step had and have no more.
     pub fn others_of(&self, step: &Step<'_>) -> Result<Option<(Sql, PgArguments)>, SqlError> {
         let Some(family) = self.family.as_ref().filter(|_| !step.families.is_empty()) else { return Ok(None) };
-        let statement = &family.delete_others;
+        // An update is nothing to a document whose own row is not there.
+        let statement = match step.kind {
+            ChangeKind::Update => &family.delete_others_owned,
+            _ => &family.delete_others,
+        };
         let mut arrays = Arrays::of(&statement.columns, step.rows.len());
         for (number, family) in step.families.iter().enumerate() {
             arrays.put(0, number, family.parent.values())?;
@@ -142,25 +149,22 @@ impl Statement {
     }
 
     fn insert_owned(insert: &str, on_conflict: &str, plan: &TablePlan, family: &Family) -> Self {
-        let exists = family.owner.as_ref().map(|owner| {
-            let parents = owner.key.iter().zip(&family.parent);
-            let matches = parents.map(|(name, place)| {
-                format!("o.{} = {}", quote(BACKEND, name), cast("u", *place, &plan.columns[*place]))
-            });
-            format!(" WHERE {}", owner_exists(BACKEND, owner, &matches.collect::<Vec<_>>().join(" AND ")))
-        });
+        let exists =
+            family.owner.as_ref().map(|owner| format!(" WHERE {}", owned(plan, family, owner, |_, place| place)));
         let on_conflict = if plan.replaces_all() { "" } else { on_conflict };
         let all: Vec<usize> = (0..plan.columns.len()).collect();
         Statement::new(format!("{insert}{} {on_conflict}", exists.unwrap_or_default()), plan, &all)
     }
 
-    fn delete_others(plan: &TablePlan, family: &Family) -> Self {
+    fn delete_others(plan: &TablePlan, family: &Family, owner: Option<&Owner>) -> Self {
         let table = quote_table(BACKEND, &plan.table.name);
         let parents = &family.parent;
+        let owned = owner.map(|owner| format!(" AND {}", owned(plan, family, owner, |nth, _| nth)));
         let sql = format!(
-            "DELETE FROM {table} AS t USING {} WHERE {}",
+            "DELETE FROM {table} AS t USING {} WHERE {}{}",
             unnest("u", plan, parents, 1),
-            equal("t", plan, parents, "u")
+            equal("t", plan, parents, "u"),
+            owned.unwrap_or_default()
         );
         if plan.replaces_all() {
             return Statement::new(sql, plan, parents);
@@ -172,6 +176,15 @@ impl Statement {
         );
         Statement::new(kept, plan, &[parents.as_slice(), &plan.key].concat())
     }
+}
+
+/// Whether the owner of rows is there, where `array` tells which array of `u` has the column of the parent at a place.
+fn owned(plan: &TablePlan, family: &Family, owner: &Owner, array: impl Fn(usize, usize) -> usize) -> String {
+    let parents = owner.key.iter().zip(&family.parent).enumerate();
+    let matches = parents.map(|(nth, (name, place))| {
+        format!("o.{} = {}", quote(BACKEND, name), cast("u", array(nth, *place), &plan.columns[*place]))
+    });
+    owner_exists(BACKEND, owner, &matches.collect::<Vec<_>>().join(" AND "))
 }
 
 const BACKEND: DbBackend = DbBackend::Postgres;

@@ -128,6 +128,41 @@ async fn keys_without_their_index_are_wrong() {
     }
 }
 
+/// The database counts the one and leaves the other NULL: no row that is there has that value already.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_no_row_can_hit_is_no_second_key() {
+    let table = "CREATE TABLE thing (n bigint AUTO_INCREMENT PRIMARY KEY, id varchar(20) UNIQUE, other int UNIQUE, \
+                 fixed int NOT NULL DEFAULT 1)";
+    let stream = |columns: &str| format!("    mode: upsert\n    key: [id]\n    columns: {{id: $key, {columns}}}\n");
+    let redis = RedisServer::start();
+    let database = TestDatabase::new(Kind::MariaDb).await;
+    database.execute(table).await;
+    let output = check(&redis, &database, &stream("fixed: v")).await;
+    assert_eq!((output.code, found(&output, "wrong").len()), (SUCCESS, 0), "{output:?}");
+    for mapped in ["other: v", "n: v"] {
+        let output = check(&redis, &database, &stream(mapped)).await;
+        let wrong = found(&output, "wrong");
+        assert_parts(&wrong[0], &["another unique index on", "leave a column of it that the database counts"]);
+    }
+    database.execute("ALTER TABLE thing ADD UNIQUE by_fixed (fixed)").await;
+    let wrong = found(&check(&redis, &database, &stream("other: v")).await, "wrong");
+    assert_parts(&wrong[0], &["thing has another unique index on (fixed)"]);
+}
+
+/// `ON CONFLICT` names columns only.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_with_an_expression_in_it_is_no_key() {
+    let redis = RedisServer::start();
+    for kind in [Kind::Postgres, Kind::Sqlite] {
+        let database = TestDatabase::new(kind).await;
+        database.execute("CREATE TABLE thing (id text, b text); CREATE UNIQUE INDEX i ON thing (lower(b), id)").await;
+        let output = check(&redis, &database, "    mode: upsert\n    key: [id]\n    columns: {id: $key, b: b}\n").await;
+        let wrong = found(&output, "wrong");
+        assert_eq!((output.code, wrong.len()), (CONFIGURATION, 1), "{output:?}");
+        assert_parts(&wrong[0], &["unique index of thing on exactly (id), and there is none"]);
+    }
+}
+
 /// An identity that may be written, and columns with defaults of their own.
 #[tokio::test]
 async fn columns_that_the_database_fills_need_no_source() {

@@ -149,3 +149,16 @@ async fn a_user_who_may_not_create_tables() {
     succeeding(&owner, &["migrate", "down", "--yes"]).await;
     refused(&poor, &["permission denied", "pipeline migrate up", "rdbms.migrate_on_start: false"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_log_level_shows_a_password() {
+    let redis = RedisServer::start();
+    for kind in [Kind::Postgres, Kind::MariaDb] {
+        let database = TestDatabase::new(kind).await;
+        database.execute("CREATE TABLE thing (n integer)").await;
+        let config = config(&redis, &database) + "log: {level: trace}\nstreams:\n  thing:\n    columns: {n: n}\n";
+        let output = super::pipeline(&config, &["check"]).await;
+        assert!(output.stderr.contains(r#""level":"trace""#), "libraries are heard: {output:?}");
+        assert!(!format!("{output:?}").contains(&database.access().password), "{output:?}");
+    }
+}

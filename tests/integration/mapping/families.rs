@@ -120,7 +120,7 @@ async fn lines_without_a_key_of_their_own_are_replaced_as_a_whole() {
         ];
         add(&mut setting, &all).await;
         run_through(&setting, stream, 8).await;
-        assert_eq!(setting.rows(lines).await, ["o1|b|1", "o1|b|2"], "{kind:?}");
+        assert_eq!(setting.rows(lines).await, ["o1|b|1", "o1|b|2", "o2|c|1"], "{kind:?}");
         assert_eq!(dead(&setting).await, Vec::<String>::new(), "{kind:?}");
     }
 }
@@ -144,5 +144,92 @@ async fn items_are_appended_from_a_hash_too() {
         let dead = dead(&setting).await;
         assert_eq!(dead.len(), 1, "{dead:?}");
         assert!(dead[0].contains("item 0: column `qty`"), "{dead:?}");
+    }
+}
+
+/// Its own row may be marked as deleted, or not be there at all, and its lines are: they stay as they are, whether the events
+/// come in one batch or one by one.
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_stay_while_their_order_is_marked_as_deleted() {
+    let stream = r#"    tables:
+      # By name the first with this key, and not the one whose row stays.
+      notes: {mode: upsert, key: [order_id], columns: {order_id: $key, note: note}}
+      orders: {mode: upsert, key: [id], soft_delete: deleted, columns: {id: $key, customer: customer}}
+      order_lines:
+        mode: upsert
+        key: [order_id, sku]
+        for_each: lines[*]
+        columns: {order_id: $key, sku: $item, qty: {value: 1}}
+"#;
+    let notes = "CREATE TABLE notes (order_id varchar(20) PRIMARY KEY, note varchar(9))";
+    let with = |skus: &'static str| format!(r#"{{"customer": "Ada", "lines": [{skus}]}}"#);
+    let (ab, b, c, none) = (with(r#""a", "b""#), with(r#""b""#), with(r#""c""#), with(""));
+    let entries: [&[(&str, &str)]; 12] = [
+        &[("key", "marked"), ("payload", &ab)],
+        &[("key", "marked"), ("op", "delete")],
+        &[("key", "marked"), ("op", "update"), ("payload", &c)],
+        &[("key", "changed"), ("payload", &ab)],
+        &[("key", "changed"), ("op", "update"), ("payload", &b)],
+        &[("key", "changed"), ("op", "delete")],
+        &[("key", "emptied"), ("payload", &ab)],
+        &[("key", "emptied"), ("op", "delete")],
+        &[("key", "emptied"), ("op", "patch"), ("payload", &none)],
+        &[("key", "revived"), ("payload", &ab)],
+        &[("key", "revived"), ("op", "delete")],
+        &[("key", "revived"), ("payload", &c)],
+    ];
+    for kind in Kind::ALL {
+        for batch_size in [1, 1_000] {
+            let mut setting = setting(kind, &[ORDERS, KEYED, notes]).await;
+            // Nobody's, for all that the pipeline knows.
+            setting.database.execute("INSERT INTO order_lines (order_id, sku, qty) VALUES ('nobody', 'x', 1)").await;
+            add(&mut setting, &entries).await;
+            add(&mut setting, &[&[("key", "nobody"), ("op", "update"), ("payload", &c)]]).await;
+            run_through(&setting, &format!("    batch_size: {batch_size}\n{stream}"), 13).await;
+            let rows = setting.rows("SELECT order_id, sku FROM order_lines ORDER BY order_id, sku").await;
+            let expected =
+                ["changed|b", "emptied|a", "emptied|b", "marked|a", "marked|b", "nobody|x", "revived|c"].as_slice();
+            assert_eq!(rows, expected, "{kind:?}, batches of {batch_size}");
+            assert_eq!(dead(&setting).await, Vec::<String>::new(), "{kind:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_lines_that_stay_are_changed_and_not_made_again() {
+    let table = "CREATE TABLE parts (id varchar(20), sku varchar(20), note text, picked int, PRIMARY KEY (id, sku))";
+    let stream = "    table: parts\n    mode: upsert\n    key: [id, sku]\n    for_each: lines[*]\n    \
+                  columns: {id: $key, sku: $item.sku, note: $item.note}\n";
+    for kind in Kind::ALL {
+        let table = if kind == Kind::MariaDb { table.replace("text", "longtext") } else { table.to_owned() };
+        let mut setting = setting(kind, &[&table]).await;
+        let note = "x".repeat(600_000);
+        let line = |sku: &str| format!(r#"{{"sku": "{sku}", "note": "{note}"}}"#);
+        let both = format!(r#"{{"lines": [{}, {}]}}"#, line("a"), line("b"));
+        add(&mut setting, &[&[("key", "o"), ("payload", &both)]]).await;
+        run_through(&setting, stream, 1).await;
+        setting.database.execute("UPDATE parts SET picked = 7").await;
+        let other = format!(r#"{{"lines": [{}, {}]}}"#, line("b"), line("c"));
+        add(&mut setting, &[&[("key", "o"), ("payload", &other)]]).await;
+        run_through(&setting, stream, 2).await;
+        let rows = setting.rows("SELECT sku, COALESCE(picked, 0) FROM parts ORDER BY sku").await;
+        assert_eq!(rows, ["b|7", "c|0"], "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_that_are_one_row_only_to_the_database_are_refused() {
+    let stream = "    table: parts\n    mode: upsert\n    key: [id, sku]\n    for_each: lines[*]\n    \
+                  columns: {id: $key, sku: $item}\n";
+    for (kind, collation) in [(Kind::MariaDb, "utf8mb4_general_ci"), (Kind::Sqlite, "NOCASE")] {
+        let table = format!("CREATE TABLE parts (id int, sku varchar(20) COLLATE {collation}, PRIMARY KEY (id, sku))");
+        let mut setting = setting(kind, &[&table]).await;
+        add(&mut setting, &[&[("key", "1"), ("payload", r#"{"lines": ["a", "b", "A"]}"#)]]).await;
+        add(&mut setting, &[&[("key", "2"), ("payload", r#"{"lines": ["a", "b"]}"#)]]).await;
+        run_through(&setting, stream, 2).await;
+        assert_eq!(setting.rows("SELECT id, sku FROM parts ORDER BY id, sku").await, ["2|a", "2|b"], "{kind:?}");
+        let letters = dead(&setting).await;
+        assert_eq!(letters.len(), 1, "{letters:?}");
+        assert!(letters[0].starts_with("constraint|items 0 and 2 have the same key (id, sku)"), "{letters:?}");
     }
 }

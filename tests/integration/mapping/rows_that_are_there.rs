@@ -187,6 +187,11 @@ async fn what_a_table_cannot_do_is_refused_with_its_setting() {
         "CREATE TABLE part (thing varchar(9), name varchar(9), PRIMARY KEY (thing, name))",
     ];
     for (table, words) in [
+        (
+            "a: {table: part, mode: upsert, key: [thing, name], for_each: 'a[*]', columns: {thing: $key, name: $item}}\n      \
+             b: {table: part, mode: upsert, key: [thing, name], for_each: 'b[*]', columns: {thing: $key, name: $item}}",
+            "tables.b.table: part is the table of streams.thing.tables.a too",
+        ),
         ("thing: {mode: upsert, key: [id], soft_delete: at, columns: {id: $key}}", "`at` must allow NULL"),
         (
             "thing: {mode: upsert, key: [id], soft_delete: name, columns: {id: $key, at: at}}",

@@ -22,6 +22,14 @@ impl StreamId {
 
     /// The longest text form, in characters: two 20-digit numbers and a dash.
     pub const TEXT_LEN_MAX: u32 = 41;
+
+    /// The next position, if there is one.
+    pub fn next(self) -> Option<StreamId> {
+        match self.seq.checked_add(1) {
+            Some(seq) => Some(StreamId { seq, ..self }),
+            None => Some(StreamId { ms: self.ms.checked_add(1)?, seq: 0 }),
+        }
+    }
 }
 
 impl fmt::Display for StreamId {

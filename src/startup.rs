@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::error::PipelineError;
 use crate::mapping::Mapping;
+use crate::schema::faults;
 use crate::settings::{RdbmsKind, RdbmsSettings, Settings, StreamSettings, TableSettings};
 use crate::sink::{ErrorClass, SqlError, Target, catalogue, rights};
 use crate::stream::capabilities::Capabilities;
@@ -229,7 +230,12 @@ pub async fn compile_mapping(
             None => missing.push(missing_table(settings)),
         }
     }
-    Ok(if missing.is_empty() { Mapping::compile(stream, &tables, target.kind()) } else { Err(missing) })
+    if missing.is_empty() {
+        return Ok(Mapping::compile(stream, &tables, target.kind()));
+    }
+    // What is wrong without any table is said at once, too.
+    missing.extend(faults(stream, target.kind()));
+    Ok(Err(missing))
 }
 
 fn missing_table(settings: &TableSettings) -> String {

@@ -51,13 +51,28 @@ pub struct Table {
     pub takes_copy: bool,
     /// Why rows in it cannot be part of a transaction (`MyISAM`), if they cannot.
     pub not_transactional: Option<String>,
+    /// What of it can be altered.
+    pub form: TableForm,
+}
+
+/// What of a table can be altered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TableForm {
+    /// Columns of every type can be added.
+    #[default]
+    Plain,
+    /// Only columns of SQLite's own types (`STRICT`).
+    Strict,
+    /// It is a view: nothing.
+    View,
 }
 
 impl Table {
     /// A table with nothing but columns: no keys, no rules, and not known to take `COPY`.
     pub fn new(name: TableName, columns: Vec<Column>) -> Self {
         let (unique_keys, rules, references) = Default::default();
-        Table { name, columns, unique_keys, rules, references, takes_copy: false, not_transactional: None }
+        let form = TableForm::Plain;
+        Table { name, columns, unique_keys, rules, references, takes_copy: false, not_transactional: None, form }
     }
 
     /// Whether it may have foreign keys to a table. The schemas of both are not looked at, nor is the case of their names,
@@ -245,7 +260,7 @@ pub enum Clock {
 }
 
 /// The parts of an interval, the largest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "known to everyone")]
 pub enum IntervalPart {
     Year,

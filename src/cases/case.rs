@@ -176,7 +176,10 @@ impl Event {
                 report.add(node.line, format!("the id {id} must be above {after}, that of the event before it"));
                 id
             }
-            Ok(given) => given.unwrap_or(StreamId { seq: after.seq + 1, ..*after }),
+            Ok(given) => given.or(after.next()).unwrap_or_else(|| {
+                report.add(node.line, format!("there is no id above {after}, that of the event before it"));
+                *after
+            }),
             Err(error) => {
                 report.add(node.line, error.to_string());
                 *after

@@ -1,11 +1,10 @@
 //! Pure: rows that should be there against rows that are, as texts. No number goes through a float.
 
-use chrono::NaiveDateTime;
-
 use super::case::ExpectedRow;
 use super::yaml::{Node, NodeKind};
-use crate::mapping::{canonical_decimal, is_number};
+use crate::mapping::{canonical_decimal, instant_of, is_day, is_number};
 use crate::table::{Column, ColumnKind};
+use crate::value_format::ValueFormat;
 
 /// A value as the database writes it.
 type Cell = Option<String>;
@@ -13,14 +12,16 @@ type Cell = Option<String>;
 /// What differs between the rows that a table should have and those that it has, whose values stand in the order of
 /// `columns`, in lines for a person; nothing if they are the same in any order.
 pub fn differences(table: &str, expected: &[ExpectedRow], columns: &[Column], actual: &[Vec<Cell>]) -> Vec<String> {
-    let mut left: Vec<&Vec<Cell>> = actual.iter().collect();
-    let mut open: Vec<&ExpectedRow> = Vec::new();
-    for row in expected {
-        match left.iter().position(|cells| faults(row, columns, cells).is_empty()) {
-            Some(place) => drop(left.remove(place)),
-            None => open.push(row),
-        }
-    }
+    let fits = |row: &ExpectedRow| {
+        let places = (0..actual.len()).filter(|place| faults(row, columns, &actual[*place]).is_empty());
+        places.collect::<Vec<usize>>()
+    };
+    let fits: Vec<Vec<usize>> = expected.iter().map(fits).collect();
+    let mut pairs = vec![None; actual.len()];
+    let is_open = |row: &usize| !find_place(*row, &fits, &mut pairs, &mut vec![false; actual.len()]);
+    let open: Vec<&ExpectedRow> = (0..expected.len()).filter(is_open).map(|row| &expected[row]).collect();
+    let left = actual.iter().zip(&pairs).filter(|(_, pair)| pair.is_none());
+    let mut left: Vec<&Vec<Cell>> = left.map(|(cells, _)| cells).collect();
     let mut lines = Vec::new();
     for row in open {
         // The one that is most like it, if anything of it is.
@@ -47,6 +48,21 @@ pub fn differences(table: &str, expected: &[ExpectedRow], columns: &[Column], ac
         lines.push(format!("+ {{{}}}", named.collect::<Vec<_>>().join(", ")));
     }
     lines
+}
+
+/// Pairs an expected row with one that fits it, if need be by giving another expected row another one: a row that names few
+/// columns may fit many. `tried` are the places that were asked already.
+fn find_place(row: usize, fits: &[Vec<usize>], pairs: &mut [Option<usize>], tried: &mut [bool]) -> bool {
+    for place in &fits[row] {
+        if std::mem::replace(&mut tried[*place], true) {
+            continue;
+        }
+        if pairs[*place].is_none_or(|other| find_place(other, fits, pairs, tried)) {
+            pairs[*place] = Some(row);
+            return true;
+        }
+    }
+    false
 }
 
 /// The columns in which a row is not as it should be.
@@ -91,11 +107,10 @@ fn equal_json(expected: &str, actual: &str) -> bool {
     parse(expected).is_some_and(|expected| Some(expected) == parse(actual))
 }
 
-/// A day and time in UTC, which may say so.
-fn instant(text: &str) -> Option<NaiveDateTime> {
-    let naive = ["Z", "+00:00", "+00"].iter().find_map(|zone| text.strip_suffix(zone)).unwrap_or(text);
-    let formats = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"];
-    formats.iter().find_map(|format| NaiveDateTime::parse_from_str(naive.trim_end(), format).ok())
+/// A day and time, in UTC if it does not say otherwise, in microseconds.
+fn instant(text: &str) -> Option<i64> {
+    let begins_with_day = text.get(..10).is_some_and(is_day);
+    begins_with_day.then(|| instant_of(text, &ValueFormat::default()).ok()).flatten()
 }
 
 fn bytes(text: &str) -> Vec<u8> {
@@ -158,6 +173,9 @@ mod tests {
             (&time, "2024-06-01T12:00:00Z", Some("2024-06-01 12:00:00.000"), true),
             (&time, "2024-06-01 12:00:00", Some("2024-06-01 12:00:00+00"), true),
             (&time, "2024-06-01 12:00:00", Some("2024-06-01 12:00:00.001"), false),
+            (&time, "2024-06-01T12:00:00+02:00", Some("2024-06-01 10:00:00"), true),
+            (&time, "2024-06-01 10:00", Some("2024-06-01 12:00:00+02"), true),
+            (&time, "1717236000", Some("2024-06-01 10:00:00"), false),
             (&ColumnKind::Json, "{b: 1.0, a: [x]}", Some(r#"{"a": ["x"], "b": 1.0}"#), true),
             (&ColumnKind::Json, "x", Some(r#""x""#), true),
             (&ColumnKind::Json, "{a: 1}", Some(r#"{"a": 2}"#), false),
@@ -179,6 +197,10 @@ mod tests {
         let expected = rows("- {id: a, name: Ada}\n- {id: b}\n- {name: Eve, id: c}\n");
         let actual = cells(&[["b", "Bob"], ["c", "Eve"], ["a", "Ada"]]);
         assert_eq!(differences("t", &expected, &columns, &actual), Vec::<String>::new());
+        // The one that names least takes what the others leave.
+        let vague = rows("- {id: n}\n- {id: n}\n- {id: n, name: b}\n- {id: n, name: a}\n");
+        let actual = cells(&[["n", "a"], ["n", "b"], ["n", "c"], ["n", "a"]]);
+        assert_eq!(differences("t", &vague, &columns, &actual), Vec::<String>::new());
         let actual = cells(&[["b", "Bob"], ["a", "Adam"], ["x", "y"]]);
         assert_eq!(
             differences("t", &expected, &columns, &actual),

@@ -36,7 +36,7 @@ impl Node {
     /// The line, and what is wrong there.
     pub fn parse(text: &str) -> Result<Node, (usize, String)> {
         let mut builder = Builder::default();
-        let parsed = Parser::new_from_str(text).load(&mut builder, false);
+        let parsed = Parser::new_from_str(text).load(&mut builder, true);
         parsed.map_err(|error| (error.marker().line(), error.info().to_owned()))?;
         match builder.fault {
             Some(fault) => Err(fault),
@@ -89,6 +89,7 @@ struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     root: Option<Node>,
+    documents: usize,
     fault: Option<(usize, String)>,
 }
 
@@ -96,8 +97,8 @@ struct Builder {
 struct Open {
     node: Node,
     anchor: usize,
-    /// Of a section: the key whose value comes next.
-    key: Option<String>,
+    /// Of a section: the key whose value comes next, and its line.
+    key: Option<(String, usize)>,
 }
 
 impl MarkedEventReceiver for Builder {
@@ -120,6 +121,12 @@ impl MarkedEventReceiver for Builder {
                 Some(node) => self.add(Node { line, ..node }, 0),
                 None => self.refuse(line, "an alias of what has not ended yet".to_owned()),
             },
+            Event::DocumentStart => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    self.refuse(line, "`---` begins a second document: make a file of it".to_owned());
+                }
+            }
             _ => {}
         }
     }
@@ -142,32 +149,26 @@ impl Builder {
             self.root.get_or_insert(node);
             return;
         };
+        let line = node.line;
         let fault = match (&mut around.kind, key.take()) {
             (NodeKind::List(items), _) => {
                 items.push(node);
                 None
             }
-            (NodeKind::Map(members), Some(key)) if members.iter().any(|(known, _)| *known == key) => {
-                Some(format!("`{key}` is there twice"))
+            (NodeKind::Map(members), Some((key, line))) if members.iter().any(|(known, _)| *known == key) => {
+                Some((line, format!("`{key}` is there twice")))
             }
-            (NodeKind::Map(members), Some(name)) => {
+            (NodeKind::Map(members), Some((name, _))) => {
                 members.push((name, node));
                 None
             }
-            (_, None) => match node.scalar() {
-                Some(name) => {
-                    *key = Some(name.to_owned());
-                    None
-                }
-                None => {
-                    *key = Some(String::new());
-                    Some("a key must be a text".to_owned())
-                }
-            },
+            (_, None) => {
+                *key = Some((node.scalar().unwrap_or_default().to_owned(), line));
+                node.scalar().is_none().then(|| (line, "a key must be a text".to_owned()))
+            }
             _ => None,
         };
-        if let Some(message) = fault {
-            let line = around.line;
+        if let Some((line, message)) = fault {
             self.refuse(line, message);
         }
     }
@@ -196,7 +197,10 @@ mod tests {
         let NodeKind::List(items) = &members[0].1.kind else { panic!("{node:?}") };
         assert_eq!(items.iter().map(|item| item.line).collect::<Vec<_>>(), [2, 4, 5]);
         assert_eq!(items[2].to_json(), r#"{"c": 2}"#);
-        assert_eq!(Node::parse("a: 1\nb: 2\na: 3").unwrap_err().1, "`a` is there twice");
+        assert_eq!(Node::parse("a: 1\nb: 2\na:\n  3").unwrap_err(), (3, "`a` is there twice".to_owned()));
+        assert_eq!(Node::parse("---\na: 1\n").unwrap().to_json(), r#"{"a": 1}"#);
+        let second = Node::parse("a: 1\n---\nb: 2\n").unwrap_err();
+        assert_eq!(second, (2, "`---` begins a second document: make a file of it".to_owned()));
         assert_eq!(Node::parse("a: [1").unwrap_err().0, 2);
         assert_eq!(Node::parse("# nothing").unwrap_err().1, "the file is empty");
     }

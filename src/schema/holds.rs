@@ -4,7 +4,9 @@ use crate::table::ColumnKind;
 
 /// Whether a column takes every value that the other one takes.
 pub fn holds(column: &ColumnKind, other: &ColumnKind) -> bool {
-    use ColumnKind::{Bytes, Decimal, Float, Int, Json, NumberOrText, Other, Text, Time, Timestamp};
+    use ColumnKind::{
+        Array, Bytes, Choice, Decimal, Float, Int, Interval, Json, NumberOrText, Other, Text, Time, Timestamp,
+    };
     let room =
         |most: &Option<u64>, wanted: &Option<u64>| most.is_none_or(|most| wanted.is_some_and(|wanted| wanted <= most));
     match (column, other) {
@@ -28,6 +30,14 @@ pub fn holds(column: &ColumnKind, other: &ColumnKind) -> bool {
         (Time { clock, fraction_digits }, Time { clock: other, fraction_digits: wanted }) => {
             clock == other && fraction_digits >= wanted
         }
+        (Interval { smallest, fraction_digits }, Interval { smallest: other, fraction_digits: wanted }) => {
+            smallest >= other && fraction_digits >= wanted
+        }
+        // The elements' names and casts are the database's words for what the kinds say.
+        (Array { element }, Array { element: wanted }) => holds(&element.kind, &wanted.kind),
+        (Choice { members, several }, Choice { members: wanted, several: many }) => {
+            several == many && wanted.iter().all(|member| members.contains(member))
+        }
         (Json, _) => true,
         (one, two) => one == two,
     }
@@ -50,6 +60,12 @@ mod tests {
             (RdbmsKind::Postgres, "numeric(30,9)", "numeric(28,7)"),
             (RdbmsKind::Postgres, "double precision", "real"),
             (RdbmsKind::Postgres, "timestamp", "timestamp(3)"),
+            (RdbmsKind::Postgres, "bigint[]", "int4[]"),
+            (RdbmsKind::Postgres, "interval", "interval(3)"),
+            (RdbmsKind::Postgres, "float(25)", "float(24)"),
+            (RdbmsKind::MySql, "enum('a','b')", "enum(\"b\")"),
+            (RdbmsKind::MySql, "text", "text(10)"),
+            (RdbmsKind::MySql, "longblob", "blob(10)"),
             (RdbmsKind::MySql, "longtext", "varchar(20)"),
             (RdbmsKind::MySql, "longtext", "text"),
             (RdbmsKind::MySql, "bigint unsigned", "int unsigned"),

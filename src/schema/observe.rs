@@ -96,6 +96,14 @@ pub fn observe(
     Ok(seen)
 }
 
+/// What is wrong with the settings of a stream whatever its tables are.
+pub fn faults(stream: &StreamSettings, rdbms: RdbmsKind) -> Vec<String> {
+    let mut probe = stream.clone();
+    probe.tables.iter_mut().for_each(relax);
+    let names: Vec<BTreeSet<String>> = stream.tables.iter().map(named).collect();
+    compile(&probe, &names, rdbms).err().unwrap_or_default()
+}
+
 /// No name of a column.
 const DOCUMENT: &str = "\u{0}";
 

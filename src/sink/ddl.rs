@@ -2,11 +2,9 @@
 
 use sea_orm::DbBackend;
 
-use crate::schema::{Change, NewColumn, NewTable};
-use crate::settings::RdbmsKind;
-use crate::table::TableName;
-
 use super::sql::{quote, quote_table};
+use crate::schema::{Change, NewColumn, NewIndex, NewTable};
+use crate::settings::RdbmsKind;
 
 /// The statement that makes a change, with comments and the semicolon at its end.
 pub fn statement(change: &Change, rdbms: RdbmsKind) -> String {
@@ -15,21 +13,28 @@ pub fn statement(change: &Change, rdbms: RdbmsKind) -> String {
         Change::Create(table) => create(table, rdbms),
         Change::AddColumn(table, column) => {
             let table = quote_table(backend(rdbms), table);
-            let remark = column.remark.as_ref().map(|remark| format!("-- {remark}\n")).unwrap_or_default();
+            let remark =
+                column.remark.as_ref().map(|remark| format!("-- {}\n", on_one_line(remark))).unwrap_or_default();
             format!("{remark}ALTER TABLE {table} ADD COLUMN {};", definition(column, rdbms))
         }
-        Change::AddUniqueIndex(table, key) => {
+        Change::AddUniqueIndex(NewIndex { table, key, name }) => {
             let columns: Vec<String> = key.iter().map(|name| quoted(name)).collect();
             let (index, table) = match (rdbms, &table.schema) {
                 // The index's name has the schema there, and the table's has not.
                 (RdbmsKind::Sqlite, Some(schema)) => {
-                    (format!("{}.{}", quoted(schema), quoted(&index_name(table, key))), quoted(&table.table))
+                    (format!("{}.{}", quoted(schema), quoted(name)), quoted(&table.table))
                 }
-                _ => (quoted(&index_name(table, key)), quote_table(backend(rdbms), table)),
+                _ => (quoted(name), quote_table(backend(rdbms), table)),
             };
             format!("CREATE UNIQUE INDEX {index} ON {table} ({});", columns.join(", "))
         }
     }
+}
+
+/// In a comment, which a line break would end.
+fn on_one_line(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().collect::<String>() } else { c.to_string() };
+    text.chars().map(shown).collect()
 }
 
 fn create(table: &NewTable, rdbms: RdbmsKind) -> String {
@@ -54,14 +59,14 @@ fn create(table: &NewTable, rdbms: RdbmsKind) -> String {
     let last = lines.len().saturating_sub(1);
     let body = lines.into_iter().enumerate().map(|(number, (line, remark))| {
         let comma = if number == last { "" } else { "," };
-        let remark = remark.map(|remark| format!(" -- {remark}")).unwrap_or_default();
+        let remark = remark.map(|remark| format!(" -- {}", on_one_line(remark))).unwrap_or_default();
         format!("    {line}{comma}{remark}\n")
     });
     let is_mysql = matches!(rdbms, RdbmsKind::MySql | RdbmsKind::MariaDb);
     let exact = is_mysql && table.columns.iter().any(|column| column.sql_type.ends_with("utf8mb4_bin"));
     format!(
         "-- {}\n{}CREATE TABLE {} (\n{}){};",
-        table.setting,
+        on_one_line(&table.setting),
         if exact {
             "-- utf8mb4_bin: by any other collation `A` and `a` could be one key, and two documents one row\n"
         } else {
@@ -86,17 +91,10 @@ fn definition(column: &NewColumn, rdbms: RdbmsKind) -> String {
     format!("{} {}{not_null}", quote(backend(rdbms), &column.name), column.sql_type)
 }
 
-/// A name that tells what the index is for; databases take 63 bytes and more.
-fn index_name(table: &TableName, key: &[String]) -> String {
-    const BYTES: usize = 63;
-    let name = format!("{}_{}_key", table.table, key.join("_"));
-    let end = (0..=name.len().min(BYTES)).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
-    name[..end].to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::TableName;
 
     fn column(name: &str, sql_type: &str, nullable: bool, remark: Option<&str>) -> NewColumn {
         NewColumn { name: name.into(), sql_type: sql_type.into(), nullable, remark: remark.map(str::to_owned) }
@@ -143,13 +141,33 @@ mod tests {
     }
 
     #[test]
+    fn a_name_does_not_end_the_comment_that_it_stands_in() {
+        let table = Change::Create(NewTable {
+            name: TableName::parse("a\nDROP TABLE z;\n--"),
+            setting: "streams.x.tables.a\nDROP TABLE z;\n--".into(),
+            columns: vec![column("c", "text", true, Some("why\nnot"))],
+            key: vec![],
+            counted: false,
+        });
+        assert_eq!(
+            statement(&table, RdbmsKind::Postgres),
+            "-- streams.x.tables.a\\nDROP TABLE z;\\n--\nCREATE TABLE \"a\nDROP TABLE z;\n--\" (\n    \"c\" text -- \
+             why\\nnot\n);"
+        );
+    }
+
+    #[test]
     fn a_table_is_extended() {
         let added = Change::AddColumn(TableName::parse("log"), column("at", "timestamptz", true, Some("why")));
         assert_eq!(
             statement(&added, RdbmsKind::Postgres),
             "-- why\nALTER TABLE \"log\" ADD COLUMN \"at\" timestamptz;"
         );
-        let unique = Change::AddUniqueIndex(TableName::parse("aux.log"), vec!["a".into(), "b".into()]);
+        let unique = Change::AddUniqueIndex(NewIndex {
+            table: TableName::parse("aux.log"),
+            key: vec!["a".into(), "b".into()],
+            name: "log_a_b_key".into(),
+        });
         assert_eq!(
             statement(&unique, RdbmsKind::Sqlite),
             "CREATE UNIQUE INDEX \"aux\".\"log_a_b_key\" ON \"log\" (\"a\", \"b\");"
@@ -158,6 +176,5 @@ mod tests {
             statement(&unique, RdbmsKind::Postgres),
             "CREATE UNIQUE INDEX \"log_a_b_key\" ON \"aux\".\"log\" (\"a\", \"b\");"
         );
-        assert_eq!(index_name(&TableName::parse("t"), &["\u{e9}".repeat(60)]).len(), 62);
     }
 }

@@ -10,6 +10,8 @@ mod insert;
 mod metrics;
 mod migrate;
 mod schema;
+mod schema_differs;
+mod schema_refused;
 mod startup;
 mod terminal;
 mod test_mapping;

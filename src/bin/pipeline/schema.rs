@@ -1,11 +1,11 @@
 //! `pipeline schema`: the tables that the mappings need, printed, compared with those that there are, or made.
 
 use clap::Subcommand;
-use sea_orm::{ConnectionTrait, TransactionTrait};
+use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 use write_behind::error::PipelineError;
-use write_behind::schema::{Change, Sample, StreamPlan, plan};
-use write_behind::settings::{Settings, StreamSettings};
-use write_behind::sink::{ErrorClass, SqlError, Target, catalogue, ddl};
+use write_behind::schema::{Change, NewIndex, Sample, StreamPlan, plan};
+use write_behind::settings::{RdbmsKind, Settings, StreamSettings};
+use write_behind::sink::{Refusal, SqlError, Target, catalogue, ddl};
 use write_behind::startup::{connect_redis, connect_target};
 use write_behind::stream::samples::newest_events;
 use write_behind::table::{Table, TableName};
@@ -49,8 +49,8 @@ Nothing is ever dropped, narrowed or changed: what is there and does not fit is 
 The type of a column is what its `type` says; else what its source gives; else what the newest documents in Redis hold. \
 docs/MAPPING.md has the rules.
 
-Exit codes: 0 done, or nothing differs; 1 `diff` found differences, or `apply` left some to a person; 69 a server cannot be \
-reached; 78 settings, credentials or rights.";
+Exit codes: 0 done, or nothing differs; 1 `diff` found differences, `apply` left some to a person, or the database \
+refused a statement; 69 a server cannot be reached; 78 settings, credentials or rights.";
 
 /// Does what was asked for with the tables.
 pub fn schema(args: &SchemaArgs, settings: &Settings) -> Result<(), PipelineError> {
@@ -108,6 +108,7 @@ async fn compare(
     streams: &[&StreamSettings],
     samples: &[Vec<Sample>],
 ) -> Result<Found, PipelineError> {
+    let names = catalogue::names::read(target.db(), target.kind()).await?;
     // Two streams may share a table: what one of them adds the other finds there.
     let mut known: Vec<Table> = Vec::new();
     let mut found = Found { changes: Vec::new(), by_hand: Vec::new() };
@@ -115,25 +116,40 @@ async fn compare(
         let mut live = Vec::new();
         for settings in &stream.tables {
             let name = TableName::parse(&settings.table);
-            live.push(match known.iter().find(|table| table.name == name) {
-                Some(table) => Some(table.clone()),
+            live.push(match known.iter().find(|table| names.same_table(&table.name, &name)) {
+                Some(table) => Some(Table { name, ..table.clone() }),
                 None => catalogue::read(target.db(), &name).await?,
             });
         }
-        let StreamPlan { changes, by_hand, tables } = plan(stream, &live, samples, target.kind());
-        known.retain(|known| !tables.iter().any(|table| table.name == known.name));
+        let StreamPlan { changes, by_hand, tables } = plan(stream, &live, samples, &names);
+        known.retain(|known| !tables.iter().any(|table| names.same_table(&table.name, &known.name)));
         known.extend(tables);
         found.changes.extend(changes);
         found.by_hand.extend(by_hand);
     }
+    name_indexes(target, &mut found.changes).await?;
     Ok(found)
+}
+
+/// Gives each index a name that nothing there has, and no other of these.
+async fn name_indexes(target: &Target, changes: &mut [Change]) -> Result<(), PipelineError> {
+    let mut given = Vec::new();
+    for change in changes {
+        if let Change::AddUniqueIndex(index) = change {
+            let taken = catalogue::names::taken(target.db(), &index.table).await?;
+            index.avoid(&[taken, given.clone()].concat());
+            given.push(index.name.clone());
+        }
+    }
+    Ok(())
 }
 
 fn print(target: &Target, found: &Found) -> Result<(), PipelineError> {
     for change in &found.changes {
         output::line(format_args!("{}\n", ddl::statement(change, target.kind())))?;
     }
-    if found.changes.is_empty() {
+    // What is left may be the reason why nothing could be looked at.
+    if found.changes.is_empty() && found.by_hand.is_empty() {
         output::line("-- no table, column or index is missing")?;
     }
     found.by_hand.iter().try_for_each(|text| output::line(format_args!("-- left to you: {}", printable(text))))
@@ -141,13 +157,15 @@ fn print(target: &Target, found: &Found) -> Result<(), PipelineError> {
 
 fn diff(settings: &Settings, found: &Found) -> Result<(), PipelineError> {
     for change in &found.changes {
-        output::line(match change {
+        output::line(printable(&match change {
             Change::Create(table) => format!("missing  {}: table {}", table.setting, table.name),
             Change::AddColumn(table, column) => {
                 format!("missing  column {} of {table}, {}", column.name, column.sql_type)
             }
-            Change::AddUniqueIndex(table, key) => format!("missing  unique index of {table} on ({})", key.join(", ")),
-        })?;
+            Change::AddUniqueIndex(NewIndex { table, key, .. }) => {
+                format!("missing  unique index of {table} on ({})", key.join(", "))
+            }
+        }))?;
     }
     found.by_hand.iter().try_for_each(|text| output::line(format_args!("differs  {}", printable(text))))?;
     match (found.changes.len(), found.by_hand.len()) {
@@ -172,10 +190,10 @@ async fn apply(
     let kind = settings.rdbms.kind;
     let statements: Vec<String> = found.changes.iter().map(|change| ddl::statement(change, kind)).collect();
     if statements.is_empty() {
-        output::line(format_args!(
-            "nothing to do: no table, column or index is missing in {}",
-            settings.rdbms.address()
-        ))?;
+        if found.by_hand.is_empty() {
+            let address = settings.rdbms.address();
+            output::line(format_args!("nothing to do: no table, column or index is missing in {address}"))?;
+        }
         return left(&found.by_hand);
     }
     output::remark(format_args!("this runs, in {}:\n\n{}\n", settings.rdbms.address(), statements.join("\n\n")));
@@ -183,34 +201,53 @@ async fn apply(
         confirm::<SchemaArgs>("pipeline schema apply", "nothing was changed", "to run these statements")?;
     }
     let target = connect_target(settings).await?;
-    let failed = |error: sea_orm::DbErr| {
-        let error = SqlError::from(error);
-        let text = format!("{}: {error}", settings.rdbms.address());
-        match error.class {
-            ErrorClass::Transient | ErrorClass::Conflict => PipelineError::Unavailable(text),
-            ErrorClass::Configuration => {
-                PipelineError::Configuration(format!("{text}. Check the rights of rdbms.user"))
-            }
-            ErrorClass::Data(_) => PipelineError::Failed(text),
-        }
-    };
     // All or nothing, except in MySQL, where each of these statements commits by itself.
-    let transaction = target.db().begin().await.map_err(failed)?;
-    for statement in &statements {
-        transaction.execute_unprepared(statement).await.map_err(failed)?;
+    let commits_each = matches!(kind, RdbmsKind::MySql | RdbmsKind::MariaDb);
+    let transaction = target.db().begin().await.map_err(|error| not_done(settings, "nothing was changed", &error))?;
+    for (number, (change, statement)) in found.changes.iter().zip(&statements).enumerate() {
+        let kept = match number {
+            done @ 1.. if commits_each => {
+                format!("{done} of {} statements were done, and MySQL keeps what they did", statements.len())
+            }
+            _ => "nothing was changed".to_owned(),
+        };
+        transaction.execute_unprepared(statement).await.map_err(|error| not_done(settings, &kept, &error))?;
+        if commits_each {
+            tell(change)?;
+        }
     }
-    transaction.commit().await.map_err(failed)?;
-    for change in &found.changes {
-        output::line(match change {
-            Change::Create(table) => format!("created table {}", table.name),
-            Change::AddColumn(table, column) => format!("added column {} to {table}", column.name),
-            Change::AddUniqueIndex(table, key) => format!("added a unique index to {table} on ({})", key.join(", ")),
-        })?;
+    transaction.commit().await.map_err(|error| not_done(settings, "it is not known what was changed", &error))?;
+    if !commits_each {
+        found.changes.iter().try_for_each(tell)?;
     }
     // What the database made of it, not what was meant.
     let now = compare(&target, streams, samples).await?;
     let missing = now.changes.iter().map(|change| format!("still missing: {}", ddl::statement(change, kind)));
-    left(&missing.chain(now.by_hand).collect::<Vec<_>>())
+    // A member that `auto` could make no column of is not asked for any more, now that there is a table.
+    let still = found.by_hand.iter().filter(|text| !now.by_hand.contains(text)).cloned();
+    left(&missing.chain(still).chain(now.by_hand.iter().cloned()).collect::<Vec<_>>())
+}
+
+/// Tells of a change that was made.
+fn tell(change: &Change) -> Result<(), PipelineError> {
+    output::line(printable(&match change {
+        Change::Create(table) => format!("created table {}", table.name),
+        Change::AddColumn(table, column) => format!("added column {} to {table}", column.name),
+        Change::AddUniqueIndex(NewIndex { table, key, .. }) => {
+            format!("added a unique index to {table} on ({})", key.join(", "))
+        }
+    }))
+}
+
+/// Why the statements were not all done, and what is there now.
+fn not_done(settings: &Settings, kept: &str, error: &DbErr) -> PipelineError {
+    let refusal = Refusal::from(error);
+    let text = format!("{}: {}; {kept}", settings.rdbms.address(), SqlError::from(error.clone()));
+    match refusal {
+        Refusal::Rights => PipelineError::Configuration(format!("{text}. Check the rights of rdbms.user")),
+        Refusal::Statement => PipelineError::Failed(text),
+        Refusal::Unanswered => PipelineError::Unavailable(text),
+    }
 }
 
 fn left(by_hand: &[String]) -> Result<(), PipelineError> {

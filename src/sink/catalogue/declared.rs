@@ -45,7 +45,7 @@ impl Declared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Address, Clock, ColumnKind};
+    use crate::table::{Address, Clock, ColumnKind, IntervalPart};
 
     fn kind(sql_type: &str, rdbms: RdbmsKind) -> ColumnKind {
         column("c", sql_type, rdbms).kind
@@ -75,6 +75,9 @@ mod tests {
             ("char", text(Some(1), None)),
             ("text", text(None, None)),
             ("double precision", ColumnKind::Float { single: false }),
+            ("float(24)", ColumnKind::Float { single: true }),
+            ("float(25)", ColumnKind::Float { single: false }),
+            ("interval(3)", ColumnKind::Interval { smallest: IntervalPart::Second, fraction_digits: 3 }),
             ("timestamp(3) with time zone", ColumnKind::timestamp(3, -4712..=262_141)),
             ("timestamptz", ColumnKind::timestamp(6, -4712..=262_141)),
             ("time", ColumnKind::Time { clock: Clock::Day, fraction_digits: 6 }),
@@ -103,6 +106,13 @@ mod tests {
             ("json", ColumnKind::Json),
             ("longblob", ColumnKind::Bytes { max: Some(4_294_967_295), padded: false }),
             ("enum('a','b')", ColumnKind::Choice { members: vec!["a".into(), "b".into()], several: false }),
+            ("SET( 'a' , \"b\")", ColumnKind::Choice { members: vec!["a".into(), "b".into()], several: true }),
+            ("int(5) zerofill", int(0, u32::MAX.into(), false)),
+            ("float(30)", ColumnKind::Float { single: false }),
+            ("text(10)", text(None, Some(255))),
+            ("text(100)", text(None, Some(65_535))),
+            ("text(100) CHARACTER SET latin1", text(None, Some(255))),
+            ("blob(255)", ColumnKind::Bytes { max: Some(255), padded: false }),
             ("point", ColumnKind::Other),
         ] {
             for rdbms in [RdbmsKind::MySql, RdbmsKind::MariaDb] {

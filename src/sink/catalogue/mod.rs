@@ -2,6 +2,7 @@
 
 pub mod declared;
 mod mysql;
+pub mod names;
 mod postgres;
 mod sqlite;
 

@@ -1,11 +1,12 @@
 //! MySQL's and MariaDB's catalogue.
 
-use sea_orm::{DatabaseConnection, QueryResult};
+use sea_orm::{DatabaseConnection, DbBackend, QueryResult};
 
 use super::super::SqlError;
+use super::super::sql::quote;
 use super::declared::Declared;
 use super::{by_index, query, texts};
-use crate::table::{Address, Clock, Column, ColumnKind, EndBlanks, Table, TableName};
+use crate::table::{Address, Clock, Column, ColumnKind, EndBlanks, Table, TableForm, TableName};
 
 // The casts: the two servers, and versions of them, give these columns different types.
 const COLUMNS: &str = "
@@ -34,9 +35,10 @@ const UNIQUE: &str = "
     ORDER BY s.INDEX_NAME, s.SEQ_IN_INDEX";
 
 const ENGINE: &str = "
-    SELECT CAST(t.ENGINE AS CHAR) AS engine, COALESCE(CAST(e.TRANSACTIONS AS CHAR), 'NO') AS transactions
+    SELECT CAST(t.ENGINE AS CHAR) AS engine, COALESCE(CAST(e.TRANSACTIONS AS CHAR), 'NO') AS transactions,
+           CAST(t.TABLE_TYPE AS CHAR) AS type
     FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
-    WHERE t.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND t.TABLE_NAME = ? AND t.TABLE_TYPE = 'BASE TABLE'";
+    WHERE t.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND t.TABLE_NAME = ?";
 
 // MariaDB's names of constraints are unique in a table only, and it tells the table; MySQL's are unique in a schema.
 const CHECKS: &str = "
@@ -72,15 +74,20 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
     }
     let unique_keys = by_index(&query(db, UNIQUE, place()).await?)?;
     let references = texts(&query(db, REFERENCES, place()).await?, "name")?;
-    let mut not_transactional = None;
+    let (mut not_transactional, mut form) = (None, TableForm::Plain);
     if let Some(row) = query(db, ENGINE, place()).await?.first() {
         let (engine, transactions): (Option<String>, String) =
             (row.try_get("", "engine")?, row.try_get("", "transactions")?);
-        if let (Some(engine), true) = (engine, transactions != "YES") {
+        let table_type: String = row.try_get("", "type")?;
+        if table_type.contains("VIEW") {
+            form = TableForm::View;
+            not_transactional =
+                Some("is a view, which does not tell the engine of its table (name that itself)".into());
+        } else if let (Some(engine), true) = (engine, transactions != "YES") {
             not_transactional = Some(format!("uses the engine {engine}, which has no transactions (use InnoDB)"));
         }
     }
-    Ok(Some(Table { unique_keys, rules, references, not_transactional, ..Table::new(name.clone(), columns) }))
+    Ok(Some(Table { unique_keys, rules, references, not_transactional, form, ..Table::new(name.clone(), columns) }))
 }
 
 /// MariaDB's JSON is LONGTEXT with a check, which is among `checks`.
@@ -93,8 +100,8 @@ fn column(row: &QueryResult, checks: &[String]) -> Result<Column, SqlError> {
     let has_default: bool = row.try_get::<i64>("", "has_default")? != 0;
     let number = |column| row.try_get::<Option<i64>>("", column).map(|n| n.and_then(|n| u64::try_from(n).ok()));
     let collation: Option<String> = row.try_get("", "collation")?;
-    let is_json =
-        checks.iter().any(|clause| clause.to_lowercase().contains(&format!("json_valid(`{}`)", name.to_lowercase())));
+    let valid = format!("json_valid({})", quote(DbBackend::MySql, &name)).to_lowercase();
+    let is_json = checks.iter().any(|clause| clause.to_lowercase().contains(&valid));
     let charset: Option<String> = row.try_get("", "charset")?;
     let last_second: i64 = row.try_get("", "last_second")?;
     let is_utf8 = charset.is_some_and(|charset| charset.starts_with("utf8"));
@@ -144,7 +151,8 @@ struct Numbers {
 }
 
 fn kind(data_type: &str, sql_type: &str, numbers: &Numbers) -> ColumnKind {
-    let unsigned = sql_type.to_ascii_lowercase().contains("unsigned");
+    let words = sql_type.to_ascii_lowercase();
+    let unsigned = words.contains("unsigned") || words.contains("zerofill");
     let int = |bits: u32| {
         let (min, max) =
             if unsigned { (0, (1i128 << bits) - 1) } else { (-(1i128 << (bits - 1)), (1 << (bits - 1)) - 1) };
@@ -203,16 +211,21 @@ pub fn declared(declared: &Declared, sql_type: &str) -> ColumnKind {
         "integer" => "int",
         "dec" | "numeric" | "fixed" => "decimal",
         "real" => "double",
+        "float" if matches!(declared.numbers.as_slice(), [bits] if *bits > 24) => "double",
         "character" if declared.name.contains("varying") => "varchar",
         "character" => "char",
         word => word,
     };
     let number = |place: usize| declared.numbers.get(place).and_then(|number| u64::try_from(*number).ok());
     let bytes = match data_type {
-        "tinytext" | "tinyblob" => Some(255),
-        "text" | "blob" => Some(65_535),
-        "mediumtext" | "mediumblob" => Some(16_777_215),
-        "longtext" | "longblob" => Some(u32::MAX.into()),
+        "tinytext" | "tinyblob" => Some(SIZES[0]),
+        // With a length it becomes the smallest type that has room for it.
+        "text" | "blob" => number(0).map_or(Some(SIZES[1]), |chars| {
+            let wanted = chars * if data_type == "text" { bytes_of_char(sql_type) } else { 1 };
+            SIZES.into_iter().find(|bytes| *bytes >= wanted)
+        }),
+        "mediumtext" | "mediumblob" => Some(SIZES[2]),
+        "longtext" | "longblob" => Some(SIZES[3]),
         _ => None,
     };
     let is_decimal = data_type == "decimal";
@@ -227,11 +240,44 @@ pub fn declared(declared: &Declared, sql_type: &str) -> ColumnKind {
     kind(data_type, sql_type, &numbers)
 }
 
-/// The texts in `enum('a','b''c')`.
+/// Bytes of the types of TEXT and BLOB: tiny, plain, medium and long.
+const SIZES: [u64; 4] = [255, 65_535, 16_777_215, 4_294_967_295];
+
+/// Most bytes of a character in a column that is declared so.
+fn bytes_of_char(sql_type: &str) -> u64 {
+    let words = sql_type.to_ascii_lowercase();
+    let has = |charset: &str| words.contains(charset);
+    match (has("utf8mb4"), has("utf8"), has("latin1") || has("ascii") || has("binary")) {
+        (false, true, _) => 3,
+        (false, false, true) => 1,
+        _ => 4,
+    }
+}
+
+/// The texts in `enum('a','b''c')`, as the catalogue or as a person writes them: with blanks between, in quotes of either
+/// kind, which are doubled or stand behind a backslash where they are a part of the text.
 fn members(sql_type: &str) -> Vec<String> {
-    let inside = sql_type.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or_default();
-    let inside = inside.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap_or_default();
-    inside.split("','").map(|member| member.replace("''", "'")).collect()
+    let mut rest = sql_type.chars().skip_while(|c| *c != '(').peekable();
+    let mut members = Vec::new();
+    while let Some(quote) = rest.find(|c| matches!(c, '\'' | '"')) {
+        let mut member = String::new();
+        while let Some(c) = rest.next() {
+            match c {
+                '\\' => member.extend(rest.next().map(|c| match c {
+                    '0' => '\0',
+                    'n' => '\n',
+                    'r' => '\r',
+                    't' => '\t',
+                    c => c,
+                })),
+                c if c == quote && rest.next_if_eq(&quote).is_none() => break,
+                c => member.push(c),
+            }
+        }
+        // The server drops blanks at the end.
+        members.push(member.trim_end_matches(' ').to_owned());
+    }
+    members
 }
 
 #[cfg(test)]
@@ -242,5 +288,9 @@ mod tests {
     fn members_are_read_from_the_type() {
         assert_eq!(members("enum('a','b''c','')"), ["a", "b'c", ""]);
         assert_eq!(members("set('x')"), ["x"]);
+        assert_eq!(
+            members(r#"ENUM( 'a' , "b""c", 'it''s (x)','\\\\', 'end  ')"#),
+            ["a", "b\"c", "it's (x)", "\\", "end"]
+        );
     }
 }

@@ -6,7 +6,7 @@ use super::super::SqlError;
 use super::super::sql::{quote, quote_table};
 use super::declared::Declared;
 use super::{by_index, query, texts};
-use crate::table::{Address, Clock, Column, ColumnKind, EndBlanks, IntervalPart, Table, TableName};
+use crate::table::{Address, Clock, Column, ColumnKind, EndBlanks, IntervalPart, Table, TableForm, TableName};
 
 const COLUMNS: &str = "
     SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS sql_type, base.modifier,
@@ -64,7 +64,8 @@ const REFERENCES: &str = "
 /// `COPY` passes rules by, and is refused where row-level security applies to us. A view or a foreign table has its own
 /// mind about it.
 const TAKES_COPY: &str = "
-    SELECT c.relkind IN ('r', 'p') AND NOT c.relhasrules AND NOT row_security_active(c.oid) AS takes_copy
+    SELECT c.relkind IN ('r', 'p') AND NOT c.relhasrules AND NOT row_security_active(c.oid) AS takes_copy,
+           c.relkind IN ('v', 'm') AS is_view
     FROM pg_class c WHERE c.oid = to_regclass($1)";
 
 pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Table>, SqlError> {
@@ -74,11 +75,12 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
     let unique_keys = by_index(&query(db, UNIQUE, vec![regclass.clone().into()]).await?)?;
     let rules = texts(&query(db, RULES, vec![regclass.clone().into()]).await?, "rule")?;
     let references = texts(&query(db, REFERENCES, vec![regclass.clone().into()]).await?, "name")?;
-    let takes_copy = match query(db, TAKES_COPY, vec![regclass.into()]).await?.first() {
-        Some(row) => row.try_get("", "takes_copy")?,
-        None => false,
+    let (takes_copy, is_view) = match query(db, TAKES_COPY, vec![regclass.into()]).await?.first() {
+        Some(row) => (row.try_get("", "takes_copy")?, row.try_get("", "is_view")?),
+        None => (false, false),
     };
-    Ok(Some(Table { name: name.clone(), columns, unique_keys, rules, references, takes_copy, not_transactional: None }))
+    let form = if is_view { TableForm::View } else { TableForm::Plain };
+    Ok(Some(Table { unique_keys, rules, references, takes_copy, form, ..Table::new(name.clone(), columns) }))
 }
 
 fn column(row: &QueryResult) -> Result<Column, SqlError> {
@@ -193,12 +195,14 @@ fn kind(type_name: &str, modifiers: &Modifiers) -> ColumnKind {
 /// What a type takes that is declared, by the names that people use for those of `pg_catalog`.
 pub fn declared(declared: &Declared) -> ColumnKind {
     let Declared { name, numbers, is_array } = declared;
+    const SINGLE_BITS_MAX: i64 = 24;
     let catalogue_name = match name.as_str() {
         "boolean" => "bool",
         "smallint" | "smallserial" => "int2",
         "integer" | "int" | "serial" => "int4",
         "bigint" | "bigserial" => "int8",
         "real" => "float4",
+        "float" if numbers.first().is_some_and(|bits| *bits <= SINGLE_BITS_MAX) => "float4",
         "double precision" | "float" => "float8",
         "decimal" | "dec" => "numeric",
         "character varying" => "varchar",
@@ -215,6 +219,7 @@ pub fn declared(declared: &Declared) -> ColumnKind {
         ("bpchar", []) => 1 + HEADER,
         ("varchar" | "bpchar", [chars, ..]) => chars + HEADER,
         ("time" | "timetz" | "timestamp" | "timestamptz", [digits, ..]) => *digits,
+        ("interval", [digits, ..]) => i64::from(ALL_PARTS) << 16 | digits,
         _ => -1,
     };
     let modifiers = Modifiers { own: own.try_into().unwrap_or(-1), money_scale: 2 };
@@ -225,9 +230,11 @@ pub fn declared(declared: &Declared) -> ColumnKind {
     ColumnKind::Array { element: Box::new(element(name, "pg_catalog", catalogue_name, |_, _| kind.clone())) }
 }
 
+/// The bits of an interval that keeps all of its parts.
+const ALL_PARTS: i32 = 0x7fff;
+
 /// The modifier has the digits of the fraction in its lower half, and a bit for each part that is kept in the upper one.
 fn interval(modifier: Option<i32>) -> ColumnKind {
-    const ALL_PARTS: i32 = 0x7fff;
     const PARTS: [(i32, IntervalPart); 6] = [
         (12, IntervalPart::Second),
         (11, IntervalPart::Minute),

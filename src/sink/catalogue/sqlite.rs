@@ -6,13 +6,14 @@ use super::super::SqlError;
 use super::super::sql::quote;
 use super::super::sqlite::column_kind;
 use super::{by_index, query, texts};
-use crate::table::{Column, ColumnKind, Table, TableName};
+use crate::table::{Column, ColumnKind, Table, TableForm, TableName};
 
 const COLUMNS: &str = r#"
     SELECT name, type AS sql_type, "notnull" AS not_null, dflt_value IS NOT NULL AS has_default, pk, hidden
     FROM pragma_table_xinfo(?, ?) WHERE hidden <> 1 ORDER BY cid"#;
 
-const STRICT: &str = "SELECT strict FROM pragma_table_list WHERE name = ? COLLATE NOCASE AND schema = ? COLLATE NOCASE";
+const FORM: &str =
+    "SELECT strict, type FROM pragma_table_list WHERE name = ? COLLATE NOCASE AND schema = ? COLLATE NOCASE";
 
 const UNIQUE: &str = r#"
     SELECT i.name AS index_name, c.name AS column_name
@@ -31,12 +32,15 @@ const RULES: &str =
 pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Table>, SqlError> {
     let schema = name.schema.clone().unwrap_or_else(|| "main".to_owned());
     let rows = query(db, COLUMNS, vec![name.table.clone().into(), schema.clone().into()]).await?;
-    let strict = query(db, STRICT, vec![name.table.clone().into(), schema.clone().into()]).await?;
-    let is_strict = strict.first().map(|row| row.try_get::<i64>("", "strict")).transpose()? == Some(1);
+    let form = match query(db, FORM, vec![name.table.clone().into(), schema.clone().into()]).await?.first() {
+        Some(row) if row.try_get::<String>("", "type")? == "view" => TableForm::View,
+        Some(row) if row.try_get::<i64>("", "strict")? == 1 => TableForm::Strict,
+        _ => TableForm::Plain,
+    };
     let mut columns = Vec::new();
     let mut primary: Vec<(i64, String)> = Vec::new();
     for row in &rows {
-        let column = column(row, is_strict)?;
+        let column = column(row, form == TableForm::Strict)?;
         let place: i64 = row.try_get("", "pk")?;
         if place > 0 {
             primary.push((place, column.name.clone()));
@@ -68,7 +72,7 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
             column.has_default = true;
         }
     }
-    Ok(Some(Table { unique_keys, rules, references, ..Table::new(name.clone(), columns) }))
+    Ok(Some(Table { unique_keys, rules, references, form, ..Table::new(name.clone(), columns) }))
 }
 
 /// Whether texts may be compared by a collation that takes some for one, such as `NOCASE`. Which columns it is of is not told

@@ -148,7 +148,7 @@ async fn broken_files_are_told_in_full_with_the_nearest_name() {
     );
     let parts_of = [
         ("streams: [", "error: my.test.yaml:2: while parsing a node"),
-        ("a: 1\na: 2\n", "my.test.yaml:1: `a` is there twice"),
+        ("a: 1\na: 2\n", "my.test.yaml:2: `a` is there twice"),
         (
             "streams: {a: {kee: [x], columns: {x: y}}}\ncases: [{events: [{}]}]",
             "streams.a.kee: is not a setting: did you mean",

@@ -57,7 +57,7 @@ pub fn observe(
         });
     }
     for (settings, names) in stream.tables.iter().zip(&mut names) {
-        names.retain(|name| settings.soft_delete.as_ref() != Some(name));
+        names.retain(|name| settings.soft_delete.as_ref() != Some(name) && !settings.left_out.contains(name));
     }
     let mapping = compile(&probe, &names, rdbms)?;
     let shared: Vec<usize> =

@@ -78,6 +78,20 @@ async fn all_that_can_never_work_is_wrong() {
     }
 }
 
+/// Columns that take a part of the key are not told again.
+#[tokio::test]
+async fn a_refused_key_pattern_is_told_once() {
+    let redis = RedisServer::start();
+    let database = TestDatabase::new(Kind::Sqlite).await;
+    database.execute("CREATE TABLE thing (a text, b text)").await;
+    let stream = "    key_pattern: \"{a}{b}\"\n    columns: {a: $key.a, b: {from: $key.b}}\n";
+    let output = check(&redis, &database, stream).await;
+    assert_eq!(output.code, CONFIGURATION, "{output:?}");
+    let wrong = found(&output, "wrong");
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert_parts(&wrong[0], &["streams.thing.key_pattern: "]);
+}
+
 #[tokio::test]
 async fn what_may_not_fit_is_a_warning() {
     let redis = RedisServer::start();

@@ -334,10 +334,11 @@ async fn automatic_columns_are_the_members_of_the_documents() {
     add(&redis, "stream:thing", documents.map(|document| (String::new(), document.to_owned()))).await;
     let mut connection = redis.connection().await;
     for n in ["5", "6"] {
-        let _: String = connection.xadd("stream:flat", "*", &[("n", n), ("name", "007")]).await.unwrap();
+        let _: String =
+            connection.xadd("stream:flat", "*", &[("n", n), ("name", "007"), ("spare", "out")]).await.unwrap();
     }
     let streams = "streams:\n  thing:\n    mode: upsert\n    key: [id]\n    columns: auto\n  flat:\n    document: fields\n    \
-                   columns: auto\n";
+                   columns: {\"*\": auto, spare: null}\n";
     for kind in Kind::ALL {
         let database = TestDatabase::new(kind).await;
         let config = config(&redis, &database) + streams;
@@ -381,6 +382,7 @@ async fn what_cannot_be_done_is_said() {
 }
 
 #[tokio::test]
+        assert!(database.try_rows("SELECT spare FROM flat").await.is_err(), "{kind:?}");
 async fn a_sqlite_file_is_created_only_by_apply() {
     let redis = RedisServer::start();
     let folder = crate::support::folder::temporary("schema");

@@ -292,6 +292,7 @@ pub(super) fn plain(column: &Column, source: Source) -> MappedColumn {
         source,
         default: None,
         required: false,
+        is_version: false,
         on_null: OnNull::Write,
         format: ValueFormat::default(),
     }

@@ -44,6 +44,8 @@ pub struct MappedColumn {
     pub(super) source: Source,
     pub(super) default: Option<Value<'static>>,
     pub(super) required: bool,
+    /// Whether it is the version of its row, which is required too.
+    pub(super) is_version: bool,
     pub(super) on_null: OnNull,
     /// How documents write its values.
     pub(super) format: ValueFormat,

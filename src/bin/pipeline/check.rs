@@ -186,8 +186,8 @@ async fn progress(
             Some(last_id) => {
                 let totals = lanes.iter().fold(checkpoint::Totals::default(), |sum, lane| sum.plus(lane.totals));
                 report.ok(format_args!(
-                    "stream {entity}: checkpoint {last_id}, {} events applied, {} dead letters",
-                    totals.applied, totals.dead_lettered
+                    "stream {entity}: checkpoint {last_id}, {} events applied, {} dead letters, {} passed over",
+                    totals.applied, totals.dead_lettered, totals.skipped
                 ))
             }
         },

@@ -147,12 +147,12 @@ async fn newest_id(connection: &mut RedisConnection, stream: &StreamSettings) ->
 }
 
 fn usable_lanes(stream: &StreamSettings, mapping: &Mapping, log: &Logger) -> u32 {
-    let usable = mapping.usable_lanes(stream.lanes);
-    if usable < stream.lanes {
-        warn!(log, "one lane instead of more: the key columns do not come from the document's key, or take two texts for one \
-            (a collation without case), so two lanes could meet in one row"; "lanes" => stream.lanes);
+    if stream.lanes > 1
+        && let Some(why) = mapping.why_one_lane()
+    {
+        warn!(log, "one lane instead of more: {}", why; "lanes" => stream.lanes);
     }
-    usable
+    mapping.usable_lanes(stream.lanes)
 }
 
 fn of_database(error: SqlError) -> ExitReason {

@@ -130,22 +130,6 @@ impl TableMapping {
         ))
     }
 
-    /// Whether rows are keyed by what keys the documents, all of its parts, so that those of two documents never meet.
-    pub(super) fn is_keyed_like(&self, key_parts: usize) -> bool {
-        // The document's key is a text: two of them stay two only in a column that keeps texts apart.
-        let key = self.key.iter().map(|place| &self.columns[*place]);
-        let apart = key.filter(|column| column.column.keeps_texts_apart()).map(|column| column.source.unmasked());
-        let (mut whole, mut parts) = (false, 0);
-        for source in apart {
-            match source {
-                Source::Key => whole = true,
-                Source::KeyPart(..) => parts += 1,
-                _ => {}
-            }
-        }
-        whole || (parts > 0 && parts == key_parts)
-    }
-
     /// The sources of its masked columns, with the list in whose items they are.
     pub(super) fn masked(&self) -> impl Iterator<Item = (&MaskedSource, Option<&Path>)> {
         let list = self.family.as_ref().and_then(|family| family.list.path());

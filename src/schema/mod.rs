@@ -6,8 +6,8 @@
 mod holds;
 mod observe;
 mod plan;
-mod refused;
 mod shape;
+mod tried;
 mod types;
 
 use crate::decode::Decoded;
@@ -15,7 +15,7 @@ use crate::event::{Document, Entry, Rejection};
 use crate::table::TableName;
 
 pub use plan::{StreamPlan, plan};
-pub use refused::refused;
+pub use tried::{Refused, Tried, try_out};
 
 /// An event of a stream, as it was found in Redis.
 #[derive(Clone, Debug)]

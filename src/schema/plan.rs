@@ -1,13 +1,10 @@
 //! What has to be done to the tables of a stream, and what only a person can do.
 
-use std::collections::BTreeMap;
-
 use super::holds::holds;
 use super::observe::{SeenColumns, observe};
 use super::shape::{Seen, Shape};
 use super::types::{Place, choose, choose_for_sums};
-use super::{Change, NewColumn, NewTable, Sample, refused};
-use crate::event::{Rejection, RejectionClass};
+use super::{Change, NewColumn, NewTable, Sample, try_out};
 use crate::mapping::Mapping;
 use crate::settings::{ColumnSettings, ColumnSource, RdbmsKind, StreamSettings, TableSettings, WriteMode};
 use crate::sink::catalogue::declared;
@@ -20,6 +17,8 @@ pub struct StreamPlan {
     pub changes: Vec<Change>,
     /// What would still be wrong after it, each beginning with its setting: what a person must do.
     pub by_hand: Vec<String>,
+    /// Sampled events that would become dead letters though the tables are as they must be.
+    pub notes: Vec<String>,
     /// The tables as they are after the changes, in the order of the settings.
     pub tables: Vec<Table>,
 }
@@ -30,10 +29,11 @@ pub fn plan(stream: &StreamSettings, live: &[Option<Table>], samples: &[Sample],
     let seen = match observe(stream, live, samples, rdbms) {
         Ok(seen) => seen,
         Err(by_hand) => {
-            return StreamPlan { changes: Vec::new(), by_hand, tables: live.iter().flatten().cloned().collect() };
+            let tables = live.iter().flatten().cloned().collect();
+            return StreamPlan { changes: Vec::new(), by_hand, notes: Vec::new(), tables };
         }
     };
-    let (mut changes, mut by_hand, mut tables) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut changes, mut by_hand, mut notes, mut tables) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for ((settings, live), seen) in stream.tables.iter().zip(live).zip(&seen) {
         let planner = Planner { settings, seen, rdbms };
         match live {
@@ -51,10 +51,16 @@ pub fn plan(stream: &StreamSettings, live: &[Option<Table>], samples: &[Sample],
         }
     }
     match Mapping::compile(stream, &tables, rdbms) {
-        Ok(mapping) => by_hand.extend(not_held(stream, &mapping, samples)),
+        Ok(mapping) => {
+            let tried = try_out(stream, &mapping, samples);
+            for refused in &tried.refused {
+                let said = if tried.is_of_column(refused) { &mut by_hand } else { &mut notes };
+                said.push(refused.text(tried.all));
+            }
+        }
         Err(problems) => by_hand.extend(problems),
     }
-    StreamPlan { changes, by_hand, tables }
+    StreamPlan { changes, by_hand, notes, tables }
 }
 
 /// One table of the settings.
@@ -230,22 +236,4 @@ fn extended(live: &Table, changes: &[Change], rdbms: RdbmsKind) -> Table {
 
 fn of_new(column: &NewColumn, rdbms: RdbmsKind) -> Column {
     Column { nullable: column.nullable, ..declared::column(&column.name, &column.sql_type, rdbms) }
-}
-
-/// Columns that cannot hold what samples give, each once with an example.
-fn not_held(stream: &StreamSettings, mapping: &Mapping, samples: &[Sample]) -> Vec<String> {
-    use RejectionClass::{MissingValue, OutOfRange, TooLong, WrongType};
-    let mut columns: BTreeMap<String, (usize, Rejection)> = BTreeMap::new();
-    for (_, rejection) in refused(mapping, samples) {
-        if matches!(rejection.class, MissingValue | OutOfRange | TooLong | WrongType)
-            && let Some(column) = rejection.column.clone()
-        {
-            columns.entry(column).or_insert((0, rejection)).0 += 1;
-        }
-    }
-    let said = |(count, rejection): &(usize, Rejection)| {
-        let (entity, all) = (&stream.entity, samples.len());
-        format!("streams.{entity}: {count} of {all} sampled events would become dead letters: {rejection}")
-    };
-    columns.values().map(said).collect()
 }

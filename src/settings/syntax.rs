@@ -59,7 +59,7 @@ fn hint(what: &str, before: &str) -> Option<&'static str> {
     } else if has("unexpected character") {
         "what begins with it belongs in quotes"
     } else if has("trailing content after") {
-        "the quotes end before: within '…' a quote is written twice"
+        "a text with quotes in it belongs in other quotes as a whole, such as \"enum('a', 'b')\""
     } else {
         return None;
     })
@@ -89,7 +89,8 @@ mod tests {
             ("a:\n  x: {expr: {a: .b} | tojson}\n", "within { } and [ ], a text with a bracket"),
             ("a:\n  filter: | .a\n", "the text begins on the next line"),
             ("a: {x: @a}", "what begins with it belongs in quotes"),
-            ("a: '.a == 'x''\n", "within '…' a quote is written twice"),
+            ("a: '.a == 'x''\n", "a text with quotes in it belongs in other quotes"),
+            ("a: {type: enum('a','b')}\n", "a text with quotes in it belongs in other quotes"),
         ] {
             let problems = Settings::of_text("my.yaml", text).expect_err("is refused").to_string();
             assert!(problems.starts_with("my.yaml: line ") && problems.contains(hint), "{text}: {problems}");

@@ -124,6 +124,20 @@ async fn tables_that_must_not_be_made() {
     }
 }
 
+/// GNU `timeout` signals a process and then its group, which it is in.
+#[tokio::test]
+async fn two_signals_at_once_are_one() {
+    let (redis, database) = (RedisServer::start(), TestDatabase::new(Kind::Sqlite).await);
+    let config = config(&redis, &database);
+    migrated(&config).await;
+    let process = PipelineProcess::start(&config, &["run"]);
+    crate::thing::reads(&process).await;
+    process.signal("TERM");
+    process.signal("INT");
+    assert_eq!(process.wait_exit(super::SOON).await, super::SUCCESS, "{}", process.stderr());
+    assert!(!process.stderr().contains("second signal: ending at once"), "{}", process.stderr());
+}
+
 #[tokio::test]
 async fn a_user_who_may_not_create_tables() {
     let redis = RedisServer::start();

@@ -132,7 +132,8 @@ impl Mapping {
     fn of_table(&self, table: &TableMapping, why: Rejection) -> Rejection {
         let why = Rejection { table: u16::try_from(table.number).ok(), ..why };
         let whom = format!("table {}", table.table.name);
-        if self.tables.len() == 1 || why.message.starts_with(&whom) { why } else { why.told_of(&whom) }
+        let is_said = why.message.starts_with(&format!("{whom}: "));
+        if self.tables.len() == 1 || is_said { why } else { why.told_of(&whom) }
     }
 
     /// What the filter and the reshaping make of a document.

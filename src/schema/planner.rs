@@ -59,7 +59,7 @@ impl Planner<'_> {
         let has_all_of_key = key.iter().all(|name| columns.iter().any(|column| column.name == *name));
         let can_be_made = by_hand.is_empty() && has_all_of_key;
         by_hand.extend(wrong);
-        let changes = can_be_made.then(|| Change::Create(NewTable { columns, ..new }));
+        let changes = can_be_made.then_some(Change::Create(NewTable { columns, ..new }));
         Planned { changes: changes.into_iter().collect(), by_hand, table }
     }
 

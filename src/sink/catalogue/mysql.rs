@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(members("enum('a','b''c','')"), ["a", "b'c", ""]);
         assert_eq!(members("set('x')"), ["x"]);
         assert_eq!(
-            members(r#"ENUM( 'a' , "b""c", 'it''s (x)','\\\\', 'end  ')"#),
+            members(r#"ENUM( 'a' , "b""c", 'it''s (x)','\\', 'end  ')"#),
             ["a", "b\"c", "it's (x)", "\\", "end"]
         );
     }

@@ -2,6 +2,7 @@
 
 mod check;
 mod check_mapping;
+mod check_rights;
 mod dead_letters;
 mod explain;
 mod generate;

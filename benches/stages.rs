@@ -275,6 +275,7 @@ fn settings(work: &Work, shape: Shape) -> StreamSettings {
         key: vec!["id".to_owned()],
         auto: None,
         columns: std::iter::once(id).chain(others).collect(),
+        left_out: Vec::new(),
         for_each: None,
         version: None,
         soft_delete: None,

@@ -171,7 +171,11 @@ fn missing_key(entry: &Entry, names: &FieldNames, source: DocumentSource) -> Rej
         DocumentSource::Auto => format!(", and no document in `{}`", names.payload),
         _ => String::new(),
     };
-    let message = format!("entry {}: no key in field `{}`{also}; {}", entry.id, names.key, has(entry));
+    let hint = match source {
+        DocumentSource::Auto if !entry.fields.is_empty() => "; if these are the document, set `document: fields`",
+        _ => "",
+    };
+    let message = format!("entry {}: no key in field `{}`{also}; {}{hint}", entry.id, names.key, has(entry));
     Rejection::new(RejectionClass::MissingKey, message)
 }
 
@@ -256,7 +260,12 @@ mod tests {
         type Case<'a> = (&'a [(&'a str, &'a str)], DocumentSource, RejectionClass, &'a [&'a str]);
         let cases: &[Case] = &[
             (&[("op", "replace"), ("key", "k")], Auto, UnknownOp, &["17-3", "`op`", "`replace`", "upsert"]),
-            (&[("id", "k"), ("kind", "x")], Auto, MissingKey, &["17-3", "`key`", "`payload`", "`id`, `kind`"]),
+            (
+                &[("id", "k"), ("kind", "x")],
+                Auto,
+                MissingKey,
+                &["17-3", "`key`", "`payload`", "`id`, `kind`", "`document: fields`"],
+            ),
             (&[("key", ""), ("payload", "{}")], Json, MissingKey, &["`key`"]),
             (&[("op", "delete")], Auto, MissingKey, &["`key`", "`op`"]),
             (&[("op", "delete")], Inline, MissingDocument, &["`payload`"]),

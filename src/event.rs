@@ -80,7 +80,7 @@ impl Entry {
 }
 
 /// What happened to the document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Op {
     /// A new document. In `mode: upsert` it may replace a row, in `mode: append` it is always a new row.
     Insert,
@@ -197,6 +197,8 @@ impl RejectionClass {
 pub struct Rejection {
     /// What kind of fault it is.
     pub class: RejectionClass,
+    /// The number of its table in the settings, where one is known.
+    pub table: Option<u16>,
     /// The column that could not be filled, where one is known.
     pub column: Option<String>,
     /// The fault in words.
@@ -206,7 +208,7 @@ pub struct Rejection {
 impl Rejection {
     /// A fault of the event as a whole.
     pub fn new(class: RejectionClass, message: impl Into<String>) -> Self {
-        Rejection { class, column: None, message: message.into() }
+        Rejection { class, table: None, column: None, message: message.into() }
     }
 
     /// The same, with who it comes from.
@@ -216,7 +218,7 @@ impl Rejection {
 
     /// A fault of one column.
     pub fn of_column(class: RejectionClass, column: &str, message: String) -> Self {
-        Rejection { class, column: Some(column.to_owned()), message }
+        Rejection { class, table: None, column: Some(column.to_owned()), message }
     }
 }
 

@@ -67,9 +67,22 @@ pub async fn connect_redis(settings: &Settings) -> Result<(RedisClient, Capabili
 /// Why not, in words that name the settings.
 pub async fn connect_target(settings: &Settings) -> Result<Target, PipelineError> {
     check_folder(&settings.rdbms)?;
+    Target::connect(&settings.rdbms).await.map_err(|error| no_target(settings, error))
+}
+
+/// The same, to look at it only: nothing of a SQLite file is changed.
+///
+/// # Errors
+/// As [`connect_target`].
+pub async fn look_at_target(settings: &Settings) -> Result<Target, PipelineError> {
+    check_folder(&settings.rdbms)?;
+    Target::look(&settings.rdbms).await.map_err(|error| no_target(settings, error))
+}
+
+fn no_target(settings: &Settings, error: SqlError) -> PipelineError {
     let address = settings.rdbms.address();
     let is_file = settings.rdbms.kind == RdbmsKind::Sqlite;
-    Target::connect(&settings.rdbms).await.map_err(|error| match error.class {
+    match error.class {
         ErrorClass::Configuration if is_file => PipelineError::Configuration(format!(
             "{address} cannot be used: {error}. Restore it, or name another in rdbms.database"
         )),
@@ -82,7 +95,7 @@ pub async fn connect_target(settings: &Settings) -> Result<Target, PipelineError
         _ => PipelineError::Unavailable(format!(
             "{address} cannot be reached: {error}. Start it, or set rdbms.type and rdbms.host, rdbms.port, rdbms.database"
         )),
-    })
+    }
 }
 
 /// Sees that the folder of a SQLite file is there: SQLite creates files, but not folders, and says neither.

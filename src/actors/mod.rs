@@ -9,6 +9,7 @@
 //! Supervisor: starts them as a group, hears how each ends, restarts, drains
 //! ```
 
+pub mod dead_letter_report;
 pub mod messages;
 pub mod metrics;
 pub mod rdbms_writer;

@@ -9,6 +9,7 @@ use fail::fail_point;
 use slog::{Logger, debug, info, warn};
 use tokio::sync::watch;
 
+use super::dead_letter_report::{DeadLetterReport, SAID_EVERY};
 use super::messages::{BatchCommitted, Committed, DeadLetters, Feedback, LaneBatch};
 use super::metrics::MetricsActor;
 use crate::batch::{MappedBatch, MappedEvent, PendingBatches};
@@ -37,6 +38,8 @@ pub struct RdbmsWriterStart {
     pub look_interval: Duration,
     /// Told of every commit.
     pub metrics: Addr<MetricsActor>,
+    /// What the log says of dead letters.
+    pub dead_letters: Arc<DeadLetterReport>,
     /// Where to leave the reason before stopping.
     pub last_words: LastWords,
     /// Liveness.
@@ -61,15 +64,8 @@ pub struct RdbmsWriter {
     /// Told of every commit; set before any batch comes.
     reader: Option<Recipient<Committed>>,
     metrics: Addr<MetricsActor>,
-    dead_letters: DeadLetterReport,
+    dead_letters: Arc<DeadLetterReport>,
     last_words: LastWords,
-}
-
-/// What the log has not yet said of dead letters: a line each would drown it.
-#[derive(Default)]
-struct DeadLetterReport {
-    said: Option<Instant>,
-    unsaid: u64,
 }
 
 /// What stays the same while a writer lives.
@@ -115,7 +111,7 @@ impl RdbmsWriter {
             busy: false,
             reader: None,
             metrics: start.metrics,
-            dead_letters: DeadLetterReport::default(),
+            dead_letters: start.dead_letters,
             last_words: start.last_words,
         }
     }
@@ -148,7 +144,7 @@ impl RdbmsWriter {
         let lane = self.task.lane.lane;
         debug!(self.task.log, "committed"; "upto" => %batch.span.upto, "applied" => totals.applied,
             "dead_lettered" => totals.dead_lettered, "skipped" => totals.skipped, "ms" => took.as_millis() as u64);
-        self.warn_of_dead_letters(totals.dead_lettered, &dead);
+        self.dead_letters.add(totals.dead_lettered, &dead);
         let is_dead = |event: &MappedEvent| match &dead {
             DeadLetters::Known(dead) => dead.binary_search_by_key(&event.entry.id, |(id, _)| *id).is_ok(),
             // Those that the mapping refused are known all the same.
@@ -197,22 +193,6 @@ impl RdbmsWriter {
     fn drop_old_connection(&mut self) {
         let age_max = self.task.settings.connection_age_max;
         self.applier.take_if(|applier| applier.age() > age_max);
-    }
-
-    /// Says that events became dead letters, with the newest as an example, at most once in a while.
-    fn warn_of_dead_letters(&mut self, count: u64, dead: &DeadLetters) {
-        const SAID_EVERY: Duration = Duration::from_secs(10);
-        self.dead_letters.unsaid += count;
-        let said_lately = self.dead_letters.said.is_some_and(|said| said.elapsed() < SAID_EVERY);
-        if self.dead_letters.unsaid == 0 || said_lately {
-            return;
-        }
-        let DeadLetters::Known(dead) = dead else { return };
-        let Some((id, why)) = dead.last() else { return };
-        warn!(self.task.log, "events became dead letters: see `pipeline dead-letters list`";
-            "events" => self.dead_letters.unsaid, "newest" => %id, "class" => why.class.name(), "column" => &why.column,
-            "table" => names_of(&self.task.plans));
-        self.dead_letters = DeadLetterReport { said: Some(Instant::now()), unsaid: 0 };
     }
 
     fn end(&mut self, reason: ExitReason, context: &mut Context<Self>) {
@@ -367,6 +347,7 @@ impl Actor for RdbmsWriter {
     fn started(&mut self, context: &mut Context<Self>) {
         fail_point!("rdbms_writer::started");
         context.run_interval(self.look_interval, Self::look);
+        context.run_interval(SAID_EVERY, |writer, _| writer.dead_letters.say_in_time());
     }
 }
 

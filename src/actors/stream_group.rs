@@ -9,6 +9,7 @@ use fail::fail_point;
 use slog::{Logger, error, info, o, warn};
 use tokio::sync::watch;
 
+use super::dead_letter_report::DeadLetterReport;
 use super::messages::{ActorExited, ActorName, Begin, Drain, Feedback};
 use super::metrics::MetricsActor;
 use super::rdbms_writer::{RdbmsWriter, RdbmsWriterStart};
@@ -28,6 +29,7 @@ use crate::stream::reader::stream_info;
 use crate::supervision::cell;
 use crate::supervision::exit::{ExitReason, LastWords};
 use crate::supervision::progress::Progress;
+use crate::table::names_of;
 
 /// What all groups share.
 #[derive(Clone)]
@@ -62,6 +64,7 @@ pub struct StreamGroup {
     reader: Addr<StreamReader>,
     draining: watch::Sender<bool>,
     progress: Vec<(ActorName, Progress)>,
+    dead_letters: Arc<DeadLetterReport>,
     /// An actor ends when nobody holds its address: these must not end before the reader has told why it did.
     _others: (Vec<Addr<Transformer>>, Vec<Addr<RdbmsWriter>>, Addr<TableWatch>),
 }
@@ -144,12 +147,12 @@ async fn newest_id(connection: &mut RedisConnection, stream: &StreamSettings) ->
 }
 
 fn usable_lanes(stream: &StreamSettings, mapping: &Mapping, log: &Logger) -> u32 {
-    let usable = mapping.usable_lanes(stream.lanes);
-    if usable < stream.lanes {
-        warn!(log, "one lane instead of more: the key columns do not come from the document's key, or take two texts for one \
-            (a collation without case), so two lanes could meet in one row"; "lanes" => stream.lanes);
+    if stream.lanes > 1
+        && let Some(why) = mapping.why_one_lane()
+    {
+        warn!(log, "one lane instead of more: {}", why; "lanes" => stream.lanes);
     }
-    usable
+    mapping.usable_lanes(stream.lanes)
 }
 
 fn of_database(error: SqlError) -> ExitReason {
@@ -170,6 +173,8 @@ impl StreamGroup {
         log: &Logger,
     ) -> StreamGroup {
         let (draining, _) = watch::channel(false);
+        let tables = names_of(&prepared.mapping.plans());
+        let dead_letters = Arc::new(DeadLetterReport::new(log.clone(), tables));
         let mut group = Builder {
             shared,
             stream,
@@ -177,6 +182,7 @@ impl StreamGroup {
             on_exit,
             log,
             draining: &draining,
+            dead_letters: &dead_letters,
             arbiters: Vec::new(),
             progress: Vec::new(),
         };
@@ -204,7 +210,7 @@ impl StreamGroup {
         let watch = group.table_watch(threads[0], &prepared.mapping);
         let _others = (transformers, writers, watch);
         let Builder { arbiters, progress, .. } = group;
-        StreamGroup { arbiters, reader, draining, progress, _others }
+        StreamGroup { arbiters, reader, draining, progress, dead_letters, _others }
     }
 
     /// Asks the group to read no more and to end when everything is committed.
@@ -222,6 +228,8 @@ impl StreamGroup {
 
 impl Drop for StreamGroup {
     fn drop(&mut self) {
+        // The threads may not come to it before the process ends.
+        self.dead_letters.say_rest();
         // Without this an arbiter's thread lives on. What is in flight is dropped: connections close, and the
         // database rolls back what was not committed.
         for arbiter in &self.arbiters {
@@ -238,6 +246,7 @@ struct Builder<'a> {
     on_exit: &'a Recipient<ActorExited>,
     log: &'a Logger,
     draining: &'a watch::Sender<bool>,
+    dead_letters: &'a Arc<DeadLetterReport>,
     arbiters: Vec<Arbiter>,
     progress: Vec<(ActorName, Progress)>,
 }
@@ -271,6 +280,7 @@ impl Builder<'_> {
             settings: settings.rdbms.clone(),
             look_interval: settings.metrics.refresh_interval,
             metrics: self.shared.metrics.clone(),
+            dead_letters: self.dead_letters.clone(),
             last_words: last_words.clone(),
             progress: self.watch(&name),
             draining: self.draining.subscribe(),

@@ -141,8 +141,8 @@ impl Compiler<'_> {
             let missing = settings.key.iter().filter(|name| place_of(&columns, name).is_none() && !named(name));
             self.problems.extend(missing.map(|name| {
                 format!(
-                    "{setting}.key: names `{name}`, which `\"*\": auto` does not map (it is no column of {}, or has a \
-                         default): name it in `columns`",
+                    "{setting}.key: names `{name}`, which `\"*\": auto` does not map (it is no column of {}, has a default, or \
+                         is set to null): name it in `columns`",
                     table.name
                 )
             }));
@@ -186,6 +186,12 @@ impl Compiler<'_> {
         let key_pattern = self.key_pattern.as_ref();
         let mut names = Names { key_pattern, paths: &mut self.paths, item_paths: item_paths.as_mut() };
         let source = match &settings.source {
+            // That the pattern was refused is said already.
+            ColumnSource::From(from)
+                if from.starts_with("$key.") && key_pattern.is_none() && self.stream.key_pattern.is_some() =>
+            {
+                Source::Key
+            }
             ColumnSource::From(from) | ColumnSource::Add(from) => Source::parse(from, &mut names)?,
             ColumnSource::Constant(json) => Source::Constant(constant("value", json, column, &settings.format)?),
             ColumnSource::Expression(text) => {
@@ -269,7 +275,8 @@ fn place_of(columns: &[MappedColumn], name: &str) -> Option<usize> {
 fn is_taken_by_auto(column: &Column, settings: &TableSettings) -> bool {
     let named = settings.columns.iter().any(|named| named.column == column.name);
     let marks = settings.soft_delete.as_ref() == Some(&column.name);
-    !named && !marks && !column.generated && !column.has_default
+    let left_out = settings.left_out.contains(&column.name);
+    !named && !marks && !left_out && !column.generated && !column.has_default
 }
 
 fn no_such_column(table: &Table) -> String {
@@ -287,6 +294,7 @@ pub(super) fn plain(column: &Column, source: Source) -> MappedColumn {
         source,
         default: None,
         required: false,
+        is_version: false,
         on_null: OnNull::Write,
         format: ValueFormat::default(),
     }
@@ -333,7 +341,8 @@ fn parents_first(tables: &mut Vec<TableMapping>) {
 fn columns_without_source(settings: &TableSettings, table: &Table) -> Vec<String> {
     let named = |column: &Column| settings.columns.iter().any(|named| named.column == column.name);
     let marks = |column: &Column| settings.soft_delete.as_ref() == Some(&column.name);
-    let mapped = |column: &Column| settings.auto.is_some() || named(column) || marks(column);
+    let automatic = |column: &Column| settings.auto.is_some() && !settings.left_out.contains(&column.name);
+    let mapped = |column: &Column| automatic(column) || named(column) || marks(column);
     let needed = |column: &&Column| !column.nullable && !column.has_default && !column.generated && !mapped(column);
     let said = |column: &Column| {
         let (column, table) = (&column.name, &table.name);

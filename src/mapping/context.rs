@@ -199,8 +199,9 @@ impl<'a> Context<'a> {
 
     /// What is written for what the source has given.
     fn settled<'v>(&'v self, given: Option<Value<'v>>, mapped: &'v MappedColumn) -> Result<Value<'v>, Rejection> {
-        let MappedColumn { column, source, default, required, on_null, .. } = mapped;
+        let MappedColumn { column, source, default, required, on_null, is_version, .. } = mapped;
         let name = &column.name;
+        let is_null = given == Some(Value::Null);
         let value = match (given, on_null) {
             (Some(Value::Null), OnNull::Reject) => {
                 let message = format!("column `{name}` takes no null, and {source} is null");
@@ -210,8 +211,20 @@ impl<'a> Context<'a> {
             (Some(value), _) => value,
         };
         if value == Value::Null && (*required || !column.nullable) {
-            let rule = if column.nullable { "is required" } else { "must not be NULL" };
-            let message = format!("column `{name}` {rule}, and {source} gives no value");
+            let rule = match (is_version, column.nullable) {
+                (true, _) => "is the `version` of its row",
+                (false, true) => "is required",
+                (false, false) => "must not be NULL",
+            };
+            let gives = if is_null { "is null" } else { "gives no value" };
+            let hint = match default {
+                Some(_) => ": `on_null: default` takes its default for null too",
+                None if column.has_default => {
+                    ": the database's own default is for columns that are not mapped, here the setting `default` gives one"
+                }
+                None => "",
+            };
+            let message = format!("column `{name}` {rule}, and {source} {gives}{hint}");
             return Err(Rejection::of_column(RejectionClass::MissingValue, name, message));
         }
         Ok(value)

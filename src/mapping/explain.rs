@@ -1,5 +1,7 @@
 //! The steps of one event through a mapping, for a person who wonders.
 
+use std::fmt;
+
 use super::context::{Context, Origin};
 use super::source::Source;
 use super::{Mapped, MappedColumn, Mapping, patch};
@@ -7,6 +9,42 @@ use crate::decode::Decoded;
 use crate::event::{Document, Entry, Op, Rejection};
 use crate::row::RowWriter;
 use crate::settings::OnMissing;
+
+/// Why an event is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Skipped {
+    /// Its operation is not written behind.
+    Operation(Op),
+    /// Its document is gone.
+    Gone,
+    /// The filter does not let it through.
+    Filter,
+    /// The reshaping gives nothing.
+    Reshape,
+}
+
+impl Skipped {
+    /// The setting that says so, below its stream.
+    pub fn setting(self) -> String {
+        match self {
+            Skipped::Operation(op) => format!("write_behind.{op}"),
+            Skipped::Gone => "on_missing".to_owned(),
+            Skipped::Filter => "filter".to_owned(),
+            Skipped::Reshape => "reshape".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Skipped::Operation(op) => write!(f, "`write_behind.{op}` is false"),
+            Skipped::Gone => f.write_str("the document is gone, and `on_missing` is skip"),
+            Skipped::Filter => f.write_str("`filter` answers false"),
+            Skipped::Reshape => f.write_str("`reshape` gives nothing"),
+        }
+    }
+}
 
 /// What each part of a mapping makes of an event.
 #[derive(Debug)]
@@ -16,7 +54,7 @@ pub struct Explanation {
     /// The expression that reshapes, if it came to that, and what it made: JSON, or nothing.
     pub reshape: Option<(String, Result<Option<String>, Rejection>)>,
     /// Why the event is passed over, if it is.
-    pub skipped: Option<String>,
+    pub skipped: Option<Skipped>,
     /// What [`Mapping::map`] answers.
     pub outcome: Result<Mapped, Rejection>,
 }
@@ -27,9 +65,9 @@ impl Mapping {
         let outcome = self.map(entry, event, document, &mut RowWriter::default());
         let mut told = Explanation { filter: None, reshape: None, skipped: None, outcome };
         if !self.write_behind.allows(event.op) {
-            told.skipped = Some(format!("`write_behind.{}` is false", event.op));
+            told.skipped = Some(Skipped::Operation(event.op));
         } else if *document == Document::Missing && self.on_missing == OnMissing::Skip {
-            told.skipped = Some("the document is gone, and `on_missing` is skip".to_owned());
+            told.skipped = Some(Skipped::Gone);
         }
         let nothing = matches!(document, Document::Missing | Document::None) || event.op == Op::Delete;
         if told.skipped.is_some() || nothing {
@@ -39,7 +77,7 @@ impl Mapping {
         let context = Context::new(origin, document, None);
         if let Some(filter) = &self.filter {
             let answer = patch::answer(filter, event.op, &context);
-            told.skipped = (answer == Ok(Some(false))).then(|| "`filter` answers false".to_owned());
+            told.skipped = (answer == Ok(Some(false))).then_some(Skipped::Filter);
             let goes_on = matches!(answer, Ok(None | Some(true)));
             told.filter = Some((filter.text().to_owned(), answer));
             if !goes_on {
@@ -48,7 +86,7 @@ impl Mapping {
         }
         if let Some(reshape) = &self.reshape {
             let made = patch::reshaped(reshape, event.op, &context);
-            told.skipped = (made == Ok(None)).then(|| "`reshape` gives nothing".to_owned());
+            told.skipped = (made == Ok(None)).then_some(Skipped::Reshape);
             told.reshape = Some((reshape.text().to_owned(), made));
         }
         told

@@ -13,6 +13,7 @@ mod fits;
 mod fold;
 mod interval;
 mod key_pattern;
+mod lanes;
 mod left;
 mod mask;
 mod masked_copy;
@@ -40,7 +41,7 @@ use crate::table::TablePlan;
 pub use change::{Change, ChangeKind, Extent, Places};
 use context::{Context, Members, Origin};
 pub(crate) use convert::{NumberSize, canonical_decimal, is_day, is_number};
-pub use explain::Explanation;
+pub use explain::{Explanation, Skipped};
 pub use fold::{FamilyRows, Step, fold};
 pub use interval::Interval;
 use key_pattern::KeyPattern;
@@ -117,18 +118,22 @@ impl Mapping {
 
     /// Why an event is rejected, as it may be told: where columns are masked it quotes no values.
     pub fn told(&self, why: Rejection) -> Rejection {
-        if self.masked_copies.is_some() { masked_copy::without_quotes(why) } else { why }
+        if self.masked_copies.is_none() {
+            return why;
+        }
+        let told = masked_copy::without_quotes(why);
+        match self.tables.iter().find(|table| told.table.map(usize::from) == Some(table.number)) {
+            Some(table) => self.of_table(table, told),
+            None => told,
+        }
     }
 
-    /// How many lanes there can be, if so many are wanted. They are by document key; where rows are keyed by something else,
-    /// two of them could meet in one row.
-    pub fn usable_lanes(&self, wanted: u32) -> u32 {
-        if self.rows_could_meet() { 1 } else { wanted }
-    }
-
-    fn rows_could_meet(&self) -> bool {
-        let key_parts = self.key_pattern.as_ref().map_or(0, |pattern| pattern.names().count());
-        self.tables.iter().any(|table| !table.key.is_empty() && (!self.lanes_by_key || !table.is_keyed_like(key_parts)))
+    /// A rejection by one of the tables; where there are several it says by which.
+    fn of_table(&self, table: &TableMapping, why: Rejection) -> Rejection {
+        let why = Rejection { table: u16::try_from(table.number).ok(), ..why };
+        let whom = format!("table {}", table.table.name);
+        let is_said = why.message.starts_with(&format!("{whom}: "));
+        if self.tables.len() == 1 || is_said { why } else { why.told_of(&whom) }
     }
 
     /// What the filter and the reshaping make of a document.
@@ -188,7 +193,8 @@ impl Mapping {
         rows.discard();
         let mut changes = Changes::new();
         for (number, table) in self.tables.iter().enumerate() {
-            table.map(number, op, &mut context, rows, &mut changes)?;
+            let mapped = table.map(number, op, &mut context, rows, &mut changes);
+            mapped.map_err(|why| self.of_table(table, why))?;
         }
         Ok(Mapped::Changes(changes))
     }

@@ -39,7 +39,7 @@ impl Brought {
     }
 
     /// Whether all is there. Half of it is an error: the outcome would be wrong, and without it the row.
-    fn is_all(self) -> Result<bool, Rejection> {
+    fn is_all(&self) -> Result<bool, Rejection> {
         match self {
             Brought::All => Ok(true),
             Brought::None => Ok(false),

@@ -51,7 +51,7 @@ pub const NOT_ITS_OWN: &str = "the document at the key may be newer than the eve
 /// Makes a column the version of its row: each event must have one.
 pub fn version(mapped: &mut MappedColumn) -> Result<(), String> {
     use ColumnKind::{Date, Decimal, Float, Int, Text, Timestamp};
-    mapped.required = true;
+    (mapped.required, mapped.is_version) = (true, true);
     if matches!(mapped.source, Source::Masked(_)) {
         return Err(format!("`{}` is masked, which does not tell what is newer", mapped.column.name));
     }

@@ -44,6 +44,8 @@ pub struct MappedColumn {
     pub(super) source: Source,
     pub(super) default: Option<Value<'static>>,
     pub(super) required: bool,
+    /// Whether it is the version of its row, which is required too.
+    pub(super) is_version: bool,
     pub(super) on_null: OnNull,
     /// How documents write its values.
     pub(super) format: ValueFormat,
@@ -126,22 +128,6 @@ impl TableMapping {
             self.table.name,
             index.join(", ")
         ))
-    }
-
-    /// Whether rows are keyed by what keys the documents, all of its parts, so that those of two documents never meet.
-    pub(super) fn is_keyed_like(&self, key_parts: usize) -> bool {
-        // The document's key is a text: two of them stay two only in a column that keeps texts apart.
-        let key = self.key.iter().map(|place| &self.columns[*place]);
-        let apart = key.filter(|column| column.column.keeps_texts_apart()).map(|column| column.source.unmasked());
-        let (mut whole, mut parts) = (false, 0);
-        for source in apart {
-            match source {
-                Source::Key => whole = true,
-                Source::KeyPart(..) => parts += 1,
-                _ => {}
-            }
-        }
-        whole || (parts > 0 && parts == key_parts)
     }
 
     /// The sources of its masked columns, with the list in whose items they are.

@@ -6,21 +6,21 @@ use super::source::Source;
 use crate::decode::Decoded;
 use crate::event::{Document, Entry, Op, Rejection};
 
-/// A column whose path led to nothing.
+/// A path that led to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfound {
     /// Number of its table in the settings.
     pub table: usize,
-    /// The column.
-    pub column: String,
-    /// What it takes its value from, in words.
+    /// The column; none if it is the list of `for_each`.
+    pub column: Option<String>,
+    /// Where it should have led, in words.
     pub source: String,
     /// How many documents, or items of their lists, were looked at.
     pub tried: usize,
 }
 
 impl Mapping {
-    /// The columns whose paths lead to nothing in any of these events' documents. Patches have only some members and do not
+    /// The lists and columns whose paths lead to nothing in any of these events' documents. Patches have only some members and do not
     /// count.
     pub fn unfound<'e>(
         &self,
@@ -38,12 +38,20 @@ impl Mapping {
                 matches!(source, Source::Member(..)) && paths.documents > 0
                     || matches!(source, Source::ItemMember(..)) && paths.items > 0
             });
-            by_path.map(|(column, _)| Unfound {
+            let lists = table.family.iter().filter(|_| !paths.found_list && paths.documents > 0);
+            let lists = lists.map(|family| Unfound {
                 table: table.number,
-                column: column.column.name.clone(),
+                column: None,
+                source: family.list.to_string(),
+                tried: paths.documents,
+            });
+            let columns = by_path.map(|(column, _)| Unfound {
+                table: table.number,
+                column: Some(column.column.name.clone()),
                 source: column.source.to_string(),
                 tried: if column.source.is_of_item() { paths.items } else { paths.documents },
-            })
+            });
+            lists.chain(columns)
         });
         unfound.collect()
     }
@@ -66,6 +74,7 @@ impl Mapping {
                 *found |= context.finds(column.source.unmasked());
             }
             let Some(family) = &table.family else { continue };
+            paths.found_list |= context.finds(&family.list);
             for (index, json) in context.list(&family.list)?.unwrap_or_default().into_iter().enumerate() {
                 let item = Item::find(json, &family.paths, index)?;
                 paths.items += 1;
@@ -82,12 +91,14 @@ impl Mapping {
 struct Paths {
     /// For each column.
     found: Vec<bool>,
+    /// The list of `for_each`.
+    found_list: bool,
     documents: usize,
     items: usize,
 }
 
 impl Paths {
     fn of(columns: usize) -> Self {
-        Paths { found: vec![false; columns], documents: 0, items: 0 }
+        Paths { found: vec![false; columns], found_list: false, documents: 0, items: 0 }
     }
 }

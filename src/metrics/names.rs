@@ -30,6 +30,11 @@ pub fn rdbms_success(entity: &str) -> String {
     format!("metrics:{entity}:rdbms:success")
 }
 
+/// Events that were passed over because a setting says so.
+pub fn rdbms_skipped(entity: &str) -> String {
+    format!("metrics:{entity}:rdbms:skipped")
+}
+
 /// Events that became dead letters.
 pub fn rdbms_fail(entity: &str) -> String {
     format!("metrics:{entity}:rdbms:fail")

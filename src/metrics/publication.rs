@@ -136,6 +136,7 @@ impl Publication {
             if !reached.upto.is_empty() {
                 pipe.set(names::rdbms_success(&subject.entity), reached.totals.applied).ignore();
                 pipe.set(names::rdbms_fail(&subject.entity), reached.totals.dead_lettered).ignore();
+                pipe.set(names::rdbms_skipped(&subject.entity), reached.totals.skipped).ignore();
                 let upto: Vec<String> = reached.upto.iter().map(StreamId::to_string).collect();
                 pipe.set(names::rdbms_told(&subject.entity), upto.join(" ")).ignore();
             }

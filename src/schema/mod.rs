@@ -9,8 +9,8 @@ mod names;
 mod observe;
 mod plan;
 mod planner;
-mod refused;
 mod shape;
+mod tried;
 mod types;
 
 use crate::decode::Decoded;
@@ -20,7 +20,7 @@ use crate::table::TableName;
 pub use names::Names;
 pub use observe::faults;
 pub use plan::{StreamPlan, plan};
-pub use refused::refused;
+pub use tried::{Refused, Tried, try_out};
 
 /// An event of a stream, as it was found in Redis.
 #[derive(Clone, Debug)]

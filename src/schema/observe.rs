@@ -7,9 +7,10 @@ use serde::de::IgnoredAny;
 
 use super::Sample;
 use super::shape::{Seen, Shape};
+use super::tried::each_value;
 use crate::event::Document;
-use crate::mapping::{ChangeKind, Extent, Mapped, Mapping, is_number};
-use crate::row::{Row, RowWriter, Value};
+use crate::mapping::{Mapped, Mapping, is_number};
+use crate::row::{RowWriter, Value};
 use crate::settings::{ColumnSettings, ColumnSource, OnNull, RdbmsKind, StreamSettings, TableSettings};
 use crate::table::{Column, ColumnKind, Table, TableName};
 use crate::value_format::{BytesEncoding, EpochUnit};
@@ -57,7 +58,7 @@ pub fn observe(
         });
     }
     for (settings, names) in stream.tables.iter().zip(&mut names) {
-        names.retain(|name| settings.soft_delete.as_ref() != Some(name));
+        names.retain(|name| settings.soft_delete.as_ref() != Some(name) && !settings.left_out.contains(name));
     }
     let mapping = compile(&probe, &names, rdbms)?;
     let shared: Vec<usize> =
@@ -146,22 +147,11 @@ fn look(mapping: &Mapping, samples: &[Sample], mut tell: impl FnMut(usize, &str,
     for Sample { entry, event } in samples {
         let Ok((event, document)) = event else { continue };
         let Ok(Mapped::Changes(changes)) = mapping.map(entry, event, document, &mut rows) else { continue };
-        for change in changes.iter().filter(|change| change.kind != ChangeKind::Delete) {
-            let table = &mapping.tables()[change.table];
-            let columns = &table.columns;
-            let mut tell_row = |row: &Row, places: &mut dyn Iterator<Item = usize>| {
-                for (place, value) in places.zip(row.values()) {
-                    if let Value::Text(json) = &value {
-                        tell(table.number, &columns[place].column.name, json, document);
-                    }
-                }
-            };
-            match &change.extent {
-                Extent::Whole => tell_row(&change.row, &mut (0..columns.len())),
-                Extent::Columns(places) => tell_row(&change.row, &mut places.iter().copied()),
-                Extent::Family(rows) => rows.iter().for_each(|row| tell_row(row, &mut (0..columns.len()))),
+        each_value(mapping, &changes, |table, column, value| {
+            if let Value::Text(json) = value {
+                tell(table, column, json, document);
             }
-        }
+        });
     }
 }
 

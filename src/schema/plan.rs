@@ -1,12 +1,9 @@
 //! What has to be done to the tables of a stream, and what only a person can do.
 
-use std::collections::BTreeMap;
-
 use super::names::Names;
 use super::observe::observe;
 use super::planner::{Planned, Planner};
-use super::{Change, Sample, refused};
-use crate::event::{Rejection, RejectionClass};
+use super::{Change, Sample, try_out};
 use crate::mapping::Mapping;
 use crate::settings::StreamSettings;
 use crate::table::{Table, TableName};
@@ -18,6 +15,8 @@ pub struct StreamPlan {
     pub changes: Vec<Change>,
     /// What would still be wrong after it, each beginning with its setting: what a person must do.
     pub by_hand: Vec<String>,
+    /// Sampled events that would become dead letters though the tables are as they must be.
+    pub notes: Vec<String>,
     /// The tables as they are after the changes, in the order of the settings.
     pub tables: Vec<Table>,
 }
@@ -28,10 +27,11 @@ pub fn plan(stream: &StreamSettings, live: &[Option<Table>], samples: &[Sample],
     let seen = match observe(stream, live, samples, names.rdbms) {
         Ok(seen) => seen,
         Err(by_hand) => {
-            return StreamPlan { changes: Vec::new(), by_hand, tables: live.iter().flatten().cloned().collect() };
+            let tables = live.iter().flatten().cloned().collect();
+            return StreamPlan { changes: Vec::new(), by_hand, notes: Vec::new(), tables };
         }
     };
-    let (mut changes, mut by_hand) = (Vec::new(), Vec::new());
+    let (mut changes, mut by_hand, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     let mut tables: Vec<Table> = Vec::new();
     for ((settings, live), seen) in stream.tables.iter().zip(live).zip(&seen) {
         let name = TableName::parse(&settings.table);
@@ -48,26 +48,14 @@ pub fn plan(stream: &StreamSettings, live: &[Option<Table>], samples: &[Sample],
         by_hand.extend(left);
     }
     match Mapping::compile(stream, &tables, names.rdbms) {
-        Ok(mapping) => by_hand.extend(not_held(stream, &mapping, samples)),
+        Ok(mapping) => {
+            let tried = try_out(stream, &mapping, samples);
+            for refused in &tried.refused {
+                let said = if tried.is_of_column(refused) { &mut by_hand } else { &mut notes };
+                said.push(refused.text(tried.all));
+            }
+        }
         Err(problems) => by_hand.extend(problems),
     }
-    StreamPlan { changes, by_hand, tables }
-}
-
-/// Columns that cannot hold what samples give, each once with an example.
-fn not_held(stream: &StreamSettings, mapping: &Mapping, samples: &[Sample]) -> Vec<String> {
-    use RejectionClass::{MissingValue, OutOfRange, TooLong, WrongType};
-    let mut columns: BTreeMap<String, (usize, Rejection)> = BTreeMap::new();
-    for (_, rejection) in refused(mapping, samples) {
-        if matches!(rejection.class, MissingValue | OutOfRange | TooLong | WrongType)
-            && let Some(column) = rejection.column.clone()
-        {
-            columns.entry(column).or_insert((0, rejection)).0 += 1;
-        }
-    }
-    let said = |(count, rejection): &(usize, Rejection)| {
-        let (entity, all) = (&stream.entity, samples.len());
-        format!("streams.{entity}: {count} of {all} sampled events would become dead letters: {rejection}")
-    };
-    columns.values().map(said).collect()
+    StreamPlan { changes, by_hand, notes, tables }
 }

@@ -20,13 +20,15 @@ pub(super) struct Columns {
     /// Columns that are not named take the member of their name, with these options.
     pub(super) auto: Option<ColumnSettings>,
     pub(super) named: Vec<ColumnSettings>,
+    /// Names that are set to null: nothing is written to them.
+    pub(super) left_out: Vec<String>,
 }
 
 /// Reads `columns` of a table.
 pub(super) fn read(table: &Section, defaults: &Section) -> Columns {
     if table.is_text("columns") {
         let auto = table.parsed("columns", is_auto).map(|()| plain(defaults, OTHERS, String::new()));
-        return Columns { auto, named: Vec::new() };
+        return Columns { auto, named: Vec::new(), left_out: Vec::new() };
     }
     let mut columns = table.section("columns");
     let own = format!("{}.columns", table.name());
@@ -34,7 +36,7 @@ pub(super) fn read(table: &Section, defaults: &Section) -> Columns {
     if columns.scopes().iter().any(|scope| scope.layer.kind == LayerKind::File && scope.name == own) {
         columns.keep(|scope| scope.layer.kind != LayerKind::Default);
     }
-    let (mut auto, mut named) = (None, Vec::new());
+    let (mut auto, mut named, mut left_out) = (None, Vec::new(), Vec::new());
     for name in columns.names() {
         if name == OTHERS {
             auto = columns.parsed(OTHERS, is_auto).map(|()| plain(defaults, OTHERS, String::new()));
@@ -47,12 +49,14 @@ pub(super) fn read(table: &Section, defaults: &Section) -> Columns {
             }
         } else if let Some(from) = columns.nullable_text(name, 1..=1024) {
             named.push(plain(defaults, name, from));
+        } else if columns.is_null(name) {
+            left_out.push(name.to_owned());
         }
     }
     if !columns.all_sound() {
         table.mark_failed("columns");
     }
-    Columns { auto, named }
+    Columns { auto, named, left_out }
 }
 
 /// Reads `column_defaults` for itself: its problems are told even where no column has keys of its own.

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use config::{ConfigError, FileFormat, Map, Source, Value, ValueKind};
+use config::{FileFormat, Map, Source, Value, ValueKind};
 
 use super::problem::Problem;
+use super::syntax;
 
 pub(super) type Table = Map<String, Value>;
 
@@ -51,7 +52,7 @@ impl Layer {
     pub(super) fn parse(kind: LayerKind, origin: &str, text: &str) -> Result<Layer, Problem> {
         let table = config::File::from_str(text, FileFormat::Yaml)
             .collect()
-            .map_err(|error| Problem { setting: origin.to_owned(), message: syntax_message(error) })?;
+            .map_err(|error| Problem { setting: origin.to_owned(), message: syntax::message(&error, text) })?;
         Ok(Layer { kind, origin: origin.to_owned(), table, source: text.to_owned() })
     }
 
@@ -72,31 +73,6 @@ pub(super) fn variables(value: &Value) -> Vec<&str> {
     match &value.kind {
         ValueKind::Table(table) => table.values().flat_map(variables).collect(),
         _ => value.origin().into_iter().collect(),
-    }
-}
-
-/// The YAML reader's own words, with the place first.
-fn syntax_message(error: ConfigError) -> String {
-    let text = match &error {
-        ConfigError::FileParse { cause, .. } => cause.to_string(),
-        other => other.to_string(),
-    };
-    if text.contains("expected a map") {
-        return "must be `section:` with indented `key: value` lines below".to_owned();
-    }
-    if text.contains("unsupported hash key") {
-        return "has a key that is not a text: a template's `{{ … }}` belongs in quotes".to_owned();
-    }
-    let Some((what, place)) = text.rsplit_once(" at byte ") else { return format!("not YAML: {text}") };
-    let place = place.split_once(' ').map_or(place, |(_, line_and_column)| line_and_column);
-    let place = place.replace(" column", ", column");
-    match what.strip_prefix("String(\"").and_then(|rest| rest.strip_suffix("\"): duplicated key in mapping")) {
-        Some(key) => format!("{place}: `{key}` is there twice"),
-        None if what.contains("parsing a flow") => format!(
-            "{place}: {what}; within {{ }} and [ ], a text with a bracket, a brace or a comma belongs in quotes, such as \
-             \"items[0].sku\""
-        ),
-        None => format!("{place}: {what}"),
     }
 }
 

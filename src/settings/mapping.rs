@@ -17,6 +17,8 @@ pub struct TableSettings {
     pub auto: Option<ColumnSettings>,
     /// The named columns, ordered by name.
     pub columns: Vec<ColumnSettings>,
+    /// Columns to which nothing is to be written, also where others are taken by themselves: `COLUMN: null`.
+    pub left_out: Vec<String>,
     /// A list in the document: each of its items is a row.
     pub for_each: Option<String>,
     /// The column that keeps an older document from overwriting a newer row.

@@ -16,6 +16,7 @@ mod scalar;
 mod secret;
 mod section;
 mod streams;
+mod syntax;
 mod tables;
 
 use std::time::Duration;

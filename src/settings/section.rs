@@ -16,6 +16,12 @@ use super::problem::Report;
 use super::scalar::{self, shown};
 use super::secret::Secret;
 
+/// Said of `tables` anywhere else than at a stream.
+pub(super) const TABLES_MISPLACED: &str = "is a setting of a stream: indent it below one, as streams.ENTITY.tables";
+
+const COMMA_UNQUOTED: &str =
+    "is not a setting: within { } a text with a comma belongs in quotes, such as type: \"numeric(12,4)\"";
+
 /// One layer's part of a section.
 #[derive(Clone, Debug)]
 pub(super) struct Scope<'a> {
@@ -73,6 +79,11 @@ impl<'a> Section<'a> {
     /// Whether the strongest layer that has `key` makes it a text.
     pub(super) fn is_text(&self, key: &str) -> bool {
         self.strongest(key).is_some_and(|value| matches!(value.kind, ValueKind::String(_)))
+    }
+
+    /// Whether the strongest layer that has `key` makes it null.
+    pub(super) fn is_null(&self, key: &str) -> bool {
+        self.strongest(key).is_some_and(|value| matches!(value.kind, ValueKind::Nil))
     }
 
     fn strongest(&self, key: &str) -> Option<&'a Value> {
@@ -243,6 +254,9 @@ impl<'a> Section<'a> {
                     false => join(&scope.name, key),
                 };
                 let hint = match nearest(key, asked.iter().map(String::as_str)) {
+                    _ if key == "tables" => TABLES_MISPLACED.to_owned(),
+                    // YAML takes what follows a comma for a key of its own.
+                    _ if key.ends_with(')') && scalar::is_unset(value) => COMMA_UNQUOTED.to_owned(),
                     Some(known) => format!("is not a setting: did you mean `{}`?", name(known)),
                     None => {
                         let known: Vec<_> = asked.iter().map(String::as_str).collect();

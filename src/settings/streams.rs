@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layer::LayerKind;
 use super::problem::Report;
-use super::section::{Scope, Section};
+use super::section::{Scope, Section, TABLES_MISPLACED};
 use super::tables::{self, Defaults};
 use super::{DocumentSource, FieldNames, LogSettings, OnMissing, OnReset, StartId};
 use super::{StreamSettings, WriteBehind};
@@ -38,11 +38,16 @@ pub(super) fn read(root: &Section, report: &Report) -> Vec<StreamSettings> {
     if entities.is_empty() {
         report.add("streams", "names no stream: name one, or remove the section to run user_action");
     }
-    let read = entities.iter().map(|entity| {
-        let section = streams.section(entity).or(&defaults);
+    let read = entities.iter().filter_map(|entity| {
+        let own = streams.section(entity);
+        if entity == "tables" && !own.says("columns") && !own.says("tables") {
+            streams.refuse(entity, TABLES_MISPLACED);
+            return None;
+        }
+        let section = own.or(&defaults);
         let settings = stream(&section, entity, &of_tables, Some(&entities));
         check(&settings, &section);
-        settings
+        Some(settings)
     });
     read.collect()
 }

@@ -67,18 +67,30 @@ pub(super) fn read(
 }
 
 fn table(section: &Section, name: &str, column_defaults: &Section) -> TableSettings {
-    let Columns { auto, named } = columns::read(section, column_defaults);
+    if section.is_section("table") {
+        section.section("table");
+        section.refuse("table", "is the name of a single table; sections of tables stand below `tables`");
+        // What stands there was meant for these.
+        section.mark_failed("table");
+        section.mark_failed("columns");
+    }
+    let Columns { auto, named, left_out } = columns::read(section, column_defaults);
     TableSettings {
         setting: section.name().to_owned(),
-        table: section.optional_text("table", 1..=129).unwrap_or_else(|| name.to_owned()),
+        table: name_of(section).unwrap_or_else(|| name.to_owned()),
         mode: section.choice("mode", &MODE),
         key: section.list("key"),
         auto,
         columns: named,
+        left_out,
         for_each: section.optional_text("for_each", 1..=1024),
         version: section.optional_text("version", 1..=64),
         soft_delete: section.optional_text("soft_delete", 1..=64),
     }
+}
+
+fn name_of(section: &Section) -> Option<String> {
+    if section.is_section("table") { None } else { section.optional_text("table", 1..=129) }
 }
 
 /// Rules about several keys of one table.

@@ -304,7 +304,16 @@ impl Applier {
         for step in &steps {
             self.progress.working();
             let written = within(self.limit, self.session.write(step)).await;
-            written.map_err(|error| SqlError { row: error.row.filter(|_| all_appended), ..error })?;
+            written.map_err(|error| {
+                let row = error.row.filter(|_| all_appended);
+                match &*self.plans {
+                    [_] => SqlError { row, ..error },
+                    plans => {
+                        let message = format!("table {}: {}", plans[step.table].table.name, error.message);
+                        SqlError { row, message, ..error }
+                    }
+                }
+            })?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use sea_orm::DbBackend;
 use super::classify::sqlite_code;
 use super::read_back::in_hex;
 use super::sqlite_thread::SqliteThread;
+use super::target::Journal;
 use super::values::ValuesStatements;
 use super::{Answer, Session, Sql, SqlError, TextRow};
 use crate::mapping::Step;
@@ -23,9 +24,9 @@ pub struct SqliteSession {
 
 impl SqliteSession {
     /// Opens the file of a URL (`sqlite://data/x.db?mode=rwc`), and waits for a lock up to `lock_wait`.
-    pub async fn open(url: &str, plans: &[TablePlan], lock_wait: Duration) -> Result<Self, SqlError> {
+    pub async fn open(url: &str, plans: &[TablePlan], lock_wait: Duration, journal: Journal) -> Result<Self, SqlError> {
         let uri = uri(url);
-        let thread = SqliteThread::start(move || connect(&uri, lock_wait)).await?;
+        let thread = SqliteThread::start(move || connect(&uri, lock_wait, journal)).await?;
         let tables = plans.iter().map(|plan| ValuesStatements::new(DbBackend::Sqlite, plan)).collect();
         Ok(SqliteSession { thread, tables })
     }
@@ -40,7 +41,7 @@ fn uri(url: &str) -> String {
 }
 
 /// A connection that is as safe as the pool's.
-fn connect(uri: &str, lock_wait: Duration) -> rusqlite::Result<Connection> {
+fn connect(uri: &str, lock_wait: Duration, journal: Journal) -> rusqlite::Result<Connection> {
     /// Statements that a session keeps: every size of each kind, and some more.
     const STATEMENTS: usize = 64;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -49,7 +50,9 @@ fn connect(uri: &str, lock_wait: Duration) -> rusqlite::Result<Connection> {
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(uri, flags)?;
     connection.busy_timeout(lock_wait)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    if journal == Journal::Ahead {
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+    }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);

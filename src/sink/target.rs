@@ -23,15 +23,35 @@ pub struct Target {
     url: Secret,
     connect_timeout: Duration,
     statement_timeout: Duration,
+    journal: Journal,
+}
+
+/// What becomes of the journal of a SQLite file, which is a property of the file itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Journal {
+    /// Ahead of the file (WAL), as writers and readers at once want it.
+    Ahead,
+    /// As it is: nothing is changed by who only looks.
+    AsItIs,
 }
 
 impl Target {
     /// Connects, once, and says at once what is wrong if that fails.
     pub async fn connect(settings: &RdbmsSettings) -> Result<Target, SqlError> {
+        Target::with(settings, Journal::Ahead).await
+    }
+
+    /// The same, for who only looks.
+    pub async fn look(settings: &RdbmsSettings) -> Result<Target, SqlError> {
+        Target::with(settings, Journal::AsItIs).await
+    }
+
+    async fn with(settings: &RdbmsSettings, journal: Journal) -> Result<Target, SqlError> {
         let target = Target {
-            db: pool(settings, settings.connect_timeout).await?,
+            db: pool(settings, settings.connect_timeout, journal).await?,
             // Its transactions wait for each other as long as for the lock itself.
-            locking: pool(settings, settings.statement_timeout).await?,
+            locking: pool(settings, settings.statement_timeout, journal).await?,
+            journal,
             kind: settings.kind,
             url: settings.connection_url(),
             connect_timeout: settings.connect_timeout,
@@ -77,7 +97,7 @@ impl Target {
                     let options = self.db.get_mysql_connection_pool().connect_options();
                     Box::new(MySqlSession::new(options.connect().await?, plans, timeout).await?)
                 }
-                _ => Box::new(SqliteSession::open(self.url.expose(), plans, timeout).await?),
+                _ => Box::new(SqliteSession::open(self.url.expose(), plans, timeout, self.journal).await?),
             };
             Ok(session)
         })
@@ -124,7 +144,7 @@ impl Target {
 
 /// A pool that opens connections when they are asked for, and gives up after `patience` if all of them are in use.
 /// Writers hold connections of their own; pools serve the checkpoints, the catalogue and the tools.
-async fn pool(settings: &RdbmsSettings, patience: Duration) -> Result<DatabaseConnection, SqlError> {
+async fn pool(settings: &RdbmsSettings, patience: Duration, journal: Journal) -> Result<DatabaseConnection, SqlError> {
     const CONNECTIONS_MAX: u32 = 4;
     let (connect_timeout, limit) = (settings.connect_timeout, settings.statement_timeout);
     let mut options = ConnectOptions::new(settings.connection_url().expose());
@@ -151,11 +171,11 @@ async fn pool(settings: &RdbmsSettings, patience: Duration) -> Result<DatabaseCo
         .map_sqlx_sqlite_pool_opts(|options| options.acquire_slow_level(log::LevelFilter::Off))
         .map_sqlx_sqlite_opts(move |options| {
             // FULL: a commit that was reported survives a power cut, as on the servers.
-            options
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(limit)
-                .foreign_keys(true)
+            let options = match journal {
+                Journal::Ahead => options.journal_mode(SqliteJournalMode::Wal),
+                Journal::AsItIs => options,
+            };
+            options.synchronous(SqliteSynchronous::Full).busy_timeout(limit).foreign_keys(true)
         });
     Ok(Database::connect(options).await?)
 }

@@ -1,6 +1,7 @@
 //! The subcommands as a person or a script meets them: the real binary, its output and its exit code.
 
 mod check;
+mod check_events;
 mod check_mapping;
 mod check_rights;
 mod dead_letters;

@@ -225,7 +225,7 @@ async fn a_second_interrupt_ends_a_drain_that_takes_too_long() {
         if said.contains("once more ends it at once") { Ok(()) } else { Err(said) }
     })
     .await;
-    assert!(demo.wait_timeout(Duration::from_millis(300)).is_none(), "it waits for the table: {}", demo.log_tail());
+    assert!(demo.wait_timeout(Duration::from_millis(600)).is_none(), "it waits for the table: {}", demo.log_tail());
     demo.signal("INT");
     let status = demo.wait_timeout(Duration::from_secs(5)).expect("it ends at once");
     assert_eq!(status.code(), Some(130), "{}", demo.log_tail());

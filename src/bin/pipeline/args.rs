@@ -58,8 +58,8 @@ pub enum Command {
 
 const CHECK: &str = "Each server is connected to once, without waiting for app.startup_timeout_sec. A line begins with `ok`, with `note` (no \
 fault), with `warning` (it runs, but data is in danger), or with `wrong`. Nothing is created: tables that `run` would \
-create are a note. The newest events of each stream go through the mapping and no further: each that would become a dead \
-letter is a warning.
+create are a note. The newest events of each stream go through the mapping and no further: those that would become dead \
+letters are warnings, one for each cause, with the newest event of it, and those that would be passed over are counted.
 
 Exit codes: 0 nothing is wrong, 78 settings, credentials, rights or tables are wrong, 69 a server cannot be reached \
 (78 if both).";

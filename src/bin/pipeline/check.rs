@@ -107,6 +107,10 @@ async fn tables(
                 report.ok(described(stream, &mapping))?;
                 let doubts = mapping.doubts();
                 doubts.iter().try_for_each(|text| report.warning(format_args!("streams.{}: {text}", stream.entity)))?;
+                if let Some(why) = mapping.why_one_lane().filter(|_| stream.lanes > 1) {
+                    let (entity, lanes) = (&stream.entity, stream.lanes);
+                    report.warning(format_args!("streams.{entity}.lanes: is {lanes}, and one lane runs: {why}"))?;
+                }
                 events.try_out(stream, &mapping, report).await?;
                 if stream.mask_key.is_none() && stream.masked_columns().any(|column| column.mask == Some(Mask::Hash)) {
                     report.warning(guessable(stream))?;
@@ -192,8 +196,8 @@ async fn progress(
             Some(last_id) => {
                 let totals = lanes.iter().fold(checkpoint::Totals::default(), |sum, lane| sum.plus(lane.totals));
                 report.ok(format_args!(
-                    "stream {entity}: checkpoint {last_id}, {} events applied, {} dead letters",
-                    totals.applied, totals.dead_lettered
+                    "stream {entity}: checkpoint {last_id}, {} events applied, {} dead letters, {} passed over",
+                    totals.applied, totals.dead_lettered, totals.skipped
                 ))
             }
         },

@@ -7,7 +7,7 @@ use sea_orm::DbErr;
 use write_behind::error::PipelineError;
 use write_behind::settings::{RdbmsKind, RdbmsSettings, Settings};
 use write_behind::sink::{ErrorClass, SqlError, Target};
-use write_behind::startup::{check_folder, connect_target};
+use write_behind::startup::{check_folder, look_at_target};
 
 /// Whether the settings name a SQLite file that is not there. Opening it would create it.
 pub fn is_missing_file(settings: &RdbmsSettings) -> bool {
@@ -23,18 +23,18 @@ pub async fn connect_existing(settings: &Settings) -> Result<Target, PipelineErr
             settings.rdbms.address()
         )));
     }
-    connect_target(settings).await
+    look_at_target(settings).await
 }
 
 /// Connects without creating a SQLite file: where that is missing, to an empty database like the one that would be made.
 pub async fn connect_without_creating(settings: &Settings) -> Result<Target, PipelineError> {
     if !is_missing_file(&settings.rdbms) {
-        return connect_target(settings).await;
+        return look_at_target(settings).await;
     }
     check_folder(&settings.rdbms)?;
     let mut empty = settings.clone();
     empty.rdbms.url_options = Some("mode=memory".to_owned());
-    connect_target(&empty).await
+    look_at_target(&empty).await
 }
 
 /// The migrations of `M`, in the order in which they are applied, with whether they are. Creates nothing.

@@ -37,7 +37,8 @@ pub struct ExplainArgs {
     /// The newest N entries, the newest last
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     last: u64,
-    /// Run the SQL in a transaction that is rolled back, and tell what the database says
+    /// Run the SQL in a transaction that is rolled back, and tell what the database says. Each entry is tried alone: it does not
+    /// see what those before it would have written
     #[arg(long)]
     dry_run: bool,
     /// A JSON array with an object for each entry; documents are whole there

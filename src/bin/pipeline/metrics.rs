@@ -15,8 +15,8 @@ use crate::runtime::block_on;
 #[command(after_help = "\
 Prints, for each stream of the settings, one line a counter: `metrics:<entity>:redis:success: N` (writes that reached \
 Redis), `…:rdbms:success` (events applied to the database) and `…:rdbms:fail` (events that became dead letters). A \
-counter that is not there is 0. `…:redis:fail` (writes that failed), `…:redis:lost` (entries that were deleted from \
-the stream before they were read) and `…:ended:<reason>` (how often the stream's actors ended, and why) are printed \
+counter that is not there is 0. `…:rdbms:skipped` (events passed over, because a filter or another setting says so), \
+`…:redis:fail` (writes that failed), `…:redis:lost` (entries that were deleted from the stream before they were read) and `…:ended:<reason>` (how often the stream's actors ended, and why) are printed \
 only when they are not 0.")]
 pub struct MetricsArgs {
     /// One JSON object with all counters of each stream
@@ -71,6 +71,7 @@ fn of_stream(entity: &str) -> Vec<Counter> {
         counter(names::redis_lost(entity), false),
         counter(names::rdbms_success(entity), true),
         counter(names::rdbms_fail(entity), true),
+        counter(names::rdbms_skipped(entity), false),
     ];
     counters.extend(ExitReason::NAMES.map(|reason| counter(names::ended(entity, reason), false)));
     counters

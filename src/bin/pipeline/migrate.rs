@@ -86,7 +86,7 @@ async fn down<M: MigratorTrait>(example: bool, settings: &Settings, yes: bool) -
     let lost = if example { example_loss(&target).await } else { bookkeeping_loss(&target).await };
     output::remark(format_args!("this drops, from {}:\n{lost}", settings.rdbms.address()));
     if !yes {
-        confirm::<MigrateArgs>("pipeline migrate", "nothing was dropped", "to drop these tables")?;
+        confirm::<MigrateArgs>("pipeline migrate down", "nothing was dropped", "to drop these tables")?;
     }
     // With the table that remembers the migrations, so that nothing of the pipeline stays.
     M::reset(target.db()).await.map_err(|error| failed(settings, "the tables cannot be dropped", error))?;

@@ -44,7 +44,8 @@ enum Action {
 }
 
 const SCHEMA: &str = "\
-Nothing is ever dropped, narrowed or changed: what is there and does not fit is said, and left to a person.
+Nothing is ever dropped, narrowed or changed: what is there and does not fit is said, and left to a person. A sampled \
+event that would become a dead letter though the tables are as they must be is a note.
 
 The type of a column is what its `type` says; else what its source gives; else what the newest documents in Redis hold. \
 docs/MAPPING.md has the rules.
@@ -71,6 +72,7 @@ pub fn schema(args: &SchemaArgs, settings: &Settings) -> Result<(), PipelineErro
 struct Found {
     changes: Vec<Change>,
     by_hand: Vec<String>,
+    notes: Vec<String>,
 }
 
 fn chosen<'s>(args: &SchemaArgs, settings: &'s Settings) -> Result<Vec<&'s StreamSettings>, PipelineError> {
@@ -111,7 +113,7 @@ async fn compare(
     let names = catalogue::names::read(target.db(), target.kind()).await?;
     // Two streams may share a table: what one of them adds the other finds there.
     let mut known: Vec<Table> = Vec::new();
-    let mut found = Found { changes: Vec::new(), by_hand: Vec::new() };
+    let mut found = Found { changes: Vec::new(), by_hand: Vec::new(), notes: Vec::new() };
     for (stream, samples) in streams.iter().zip(samples) {
         let mut live = Vec::new();
         for settings in &stream.tables {
@@ -121,11 +123,12 @@ async fn compare(
                 None => catalogue::read(target.db(), &name).await?,
             });
         }
-        let StreamPlan { changes, by_hand, tables } = plan(stream, &live, samples, &names);
+        let StreamPlan { changes, by_hand, notes, tables } = plan(stream, &live, samples, &names);
         known.retain(|known| !tables.iter().any(|table| names.same_table(&table.name, &known.name)));
         known.extend(tables);
         found.changes.extend(changes);
         found.by_hand.extend(by_hand);
+        found.notes.extend(notes);
     }
     name_indexes(target, &mut found.changes).await?;
     Ok(found)
@@ -152,7 +155,8 @@ fn print(target: &Target, found: &Found) -> Result<(), PipelineError> {
     if found.changes.is_empty() && found.by_hand.is_empty() {
         output::line("-- no table, column or index is missing")?;
     }
-    found.by_hand.iter().try_for_each(|text| output::line(format_args!("-- left to you: {}", printable(text))))
+    found.by_hand.iter().try_for_each(|text| output::line(format_args!("-- left to you: {}", printable(text))))?;
+    found.notes.iter().try_for_each(|text| output::line(format_args!("-- note: {}", printable(text))))
 }
 
 fn diff(settings: &Settings, found: &Found) -> Result<(), PipelineError> {
@@ -168,16 +172,25 @@ fn diff(settings: &Settings, found: &Found) -> Result<(), PipelineError> {
         }))?;
     }
     found.by_hand.iter().try_for_each(|text| output::line(format_args!("differs  {}", printable(text))))?;
+    found.notes.iter().try_for_each(|text| output::line(format_args!("note  {}", printable(text))))?;
     match (found.changes.len(), found.by_hand.len()) {
         (0, 0) => output::line(format_args!("nothing differs: the mappings fit {}", settings.rdbms.address())),
-        (0, left) => Err(PipelineError::Failed(format!("{left} differences, all of them left to you"))),
-        (missing, 0) => {
-            Err(PipelineError::Failed(format!("{missing} are missing: `pipeline schema apply` makes them")))
-        }
+        (0, left) => Err(PipelineError::Failed(format!("{}, which `apply` leaves to you", differences(left)))),
+        (missing, 0) => Err(PipelineError::Failed(format!("{}, which `pipeline schema apply` adds", things(missing)))),
         (missing, left) => Err(PipelineError::Failed(format!(
-            "{missing} are missing, which `pipeline schema apply` makes, and {left} differences are left to you"
+            "{}, which `pipeline schema apply` adds, and {}, which it leaves to you",
+            things(missing),
+            differences(left)
         ))),
     }
+}
+
+fn differences(count: usize) -> String {
+    if count == 1 { "1 difference".to_owned() } else { format!("{count} differences") }
+}
+
+fn things(count: usize) -> String {
+    if count == 1 { "1 thing is missing".to_owned() } else { format!("{count} things are missing") }
 }
 
 async fn apply(
@@ -194,7 +207,7 @@ async fn apply(
             let address = settings.rdbms.address();
             output::line(format_args!("nothing to do: no table, column or index is missing in {address}"))?;
         }
-        return left(&found.by_hand);
+        return left(&found.by_hand, &found.notes);
     }
     output::remark(format_args!("this runs, in {}:\n\n{}\n", settings.rdbms.address(), statements.join("\n\n")));
     if !yes {
@@ -225,7 +238,7 @@ async fn apply(
     let missing = now.changes.iter().map(|change| format!("still missing: {}", ddl::statement(change, kind)));
     // A member that `auto` could make no column of is not asked for any more, now that there is a table.
     let still = found.by_hand.iter().filter(|text| !now.by_hand.contains(text)).cloned();
-    left(&missing.chain(still).chain(now.by_hand.iter().cloned()).collect::<Vec<_>>())
+    left(&missing.chain(still).chain(now.by_hand.iter().cloned()).collect::<Vec<_>>(), &now.notes)
 }
 
 /// Tells of a change that was made.
@@ -250,10 +263,12 @@ fn not_done(settings: &Settings, kept: &str, error: &DbErr) -> PipelineError {
     }
 }
 
-fn left(by_hand: &[String]) -> Result<(), PipelineError> {
+fn left(by_hand: &[String], notes: &[String]) -> Result<(), PipelineError> {
+    notes.iter().try_for_each(|text| output::line(format_args!("note: {}", printable(text))))?;
     if by_hand.is_empty() {
         return Ok(());
     }
     by_hand.iter().try_for_each(|text| output::line(format_args!("left to you: {}", printable(text))))?;
-    Err(PipelineError::Failed(format!("{} differences are left to you", by_hand.len())))
+    let are = if by_hand.len() == 1 { "is" } else { "are" };
+    Err(PipelineError::Failed(format!("{} {are} left to you", differences(by_hand.len()))))
 }

@@ -23,9 +23,11 @@
 //! | SQLite, other names of types | numbers as decimals; texts | texts that SQLite would make a different number of, such as `007`: declare the column `TEXT` |
 //! | any other type | texts and numbers, which the database reads | what the database refuses |
 //!
-//! **Times.** A time with an offset, an RFC 2822 date and an epoch are instants. One without an offset is in the `zone`
+//! **Times.** A time with an offset and an epoch are instants. One without an offset is in the `zone`
 //! of its column, UTC unless declared; one that its clocks passed over or showed twice (summer time) is refused. The
-//! unit of an epoch is told by its size, or declared (`epoch: s`, `ms`, `us`). Instants are written as UTC, into
+//! unit of an epoch is told by its size, or declared (`epoch: s`, `ms`, `us`). In ISO 8601 the year has four digits (more
+//! with a sign) and all else two; seconds and offset may be left out, and a fraction stands after a point or a comma. Texts
+//! of 8 or 14 digits (`"20240601"`) are refused unless `epoch` is declared: they could be a day as well. Instants are written as UTC, into
 //! columns with and without a time zone alike. **The one exception to the rule**: digits of a second's fraction that are
 //! finer than the column are cut, on every database alike and never rounded, so that no time moves forward; declare
 //! the column finer (`timestamp(6)`) to keep them.
@@ -150,6 +152,8 @@ fn other_text<'a>(value: &'a str, column: &Column, format: &ValueFormat) -> Resu
         ColumnKind::Date => {
             if time::is_day(value) {
                 Ok(Value::text(value))
+            } else if time::is_written_as_day(value) {
+                Err(time::not_in_calendar(value))
             } else {
                 Err(wrong())
             }
@@ -210,7 +214,7 @@ fn wrong_type(json: &str, column: &Column) -> Rejection {
         ColumnKind::Choice { .. } => "one of its members, as a text",
         ColumnKind::Other => "a text that the database understands",
     };
-    let message = format!("takes {takes}, and the document has {} {}", json_type(json), shown(json));
+    let message = format!("takes {takes}, and was given {} {}", json_type(json), shown(json));
     Rejection::new(RejectionClass::WrongType, message)
 }
 

@@ -12,6 +12,11 @@ pub fn instant(text: &str, column: &Column, format: &ValueFormat) -> Result<Valu
     match timestamp::from_text(text, format) {
         Ok(micros) => at(micros, text, column),
         Err(NoTime::Unreadable) => Err(wrong_type(&super::json::quoted(text), column)),
+        Err(NoTime::NotInCalendar) => Err(not_in_calendar(text)),
+        Err(NoTime::OtherWeekday) => Err(no_such_time(text, "is not of that weekday")),
+        Err(NoTime::DigitsOfADay) => {
+            Err(no_such_time(text, "may be a day without hyphens or an epoch: write the hyphens, or declare `epoch`"))
+        }
         Err(other) => Err(no_time(text, other, format.zone)),
     }
 }
@@ -56,9 +61,22 @@ fn at(micros: i64, written: &str, column: &Column) -> Result<Value<'static>, Rej
     Ok(Value::Timestamp(micros))
 }
 
+/// A text that is written as a day or a time is, of which there is none.
+pub fn not_in_calendar(text: &str) -> Rejection {
+    no_such_time(text, "is a day or a time of day that does not exist")
+}
+
+fn no_such_time(text: &str, why: &str) -> Rejection {
+    Rejection::new(RejectionClass::WrongType, format!("{} {why}", shown(text)))
+}
+
 fn no_time(text: &str, why: NoTime, zone: Zone) -> Rejection {
     let why = match why {
-        NoTime::Unreadable | NoTime::OutOfReach => "is not a time that can be written".to_owned(),
+        NoTime::Unreadable
+        | NoTime::OutOfReach
+        | NoTime::NotInCalendar
+        | NoTime::OtherWeekday
+        | NoTime::DigitsOfADay => "is not a time that can be written".to_owned(),
         NoTime::LeapSecond => "is a leap second, which databases do not have".to_owned(),
         NoTime::Naive(NotAnInstant::Skipped) => format!("was passed over by the clocks of {zone}: write the offset"),
         NoTime::Naive(NotAnInstant::Twice) => format!("was shown twice by the clocks of {zone}: write the offset"),
@@ -68,9 +86,14 @@ fn no_time(text: &str, why: NoTime, zone: Zone) -> Rejection {
 
 /// Whether a text is a day of the years 1 to 9999 as `YYYY-MM-DD`.
 pub fn is_day(text: &str) -> bool {
+    is_written_as_day(text) && !text.starts_with("0000") && chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
+}
+
+/// Whether a text is of the form `YYYY-MM-DD`.
+pub fn is_written_as_day(text: &str) -> bool {
     let digits = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
-    let is_plain = matches!(text.as_bytes(), [y @ .., b'-', _, _, b'-', _, _] if y.len() == 4 && digits(y));
-    is_plain && !text.starts_with("0000") && chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
+    matches!(text.as_bytes(), [y @ .., b'-', m1, m2, b'-', d1, d2]
+        if y.len() == 4 && digits(y) && digits(&[*m1, *m2, *d1, *d2]))
 }
 
 /// A time without a day as `HH:MM`, `HH:MM:SS` or `HH:MM:SS.f`, which comes out as the second or third.
@@ -117,7 +140,7 @@ fn parts(time: &str) -> Option<(u32, u32, u32, &str)> {
     };
     let (hours, rest) = time.split_once(':')?;
     let (minutes, rest) = rest.split_once(':').map_or((rest, None), |(minutes, rest)| (minutes, Some(rest)));
-    let (seconds, fraction) = match rest.map(|rest| rest.split_once('.').ok_or(rest)) {
+    let (seconds, fraction) = match rest.map(|rest| rest.split_once(['.', ',']).ok_or(rest)) {
         None => ("00", "0"),
         Some(Ok((seconds, fraction))) => (seconds, fraction),
         Some(Err(seconds)) => (seconds, "0"),

@@ -78,6 +78,20 @@ async fn all_that_can_never_work_is_wrong() {
     }
 }
 
+/// Columns that take a part of the key are not told again.
+#[tokio::test]
+async fn a_refused_key_pattern_is_told_once() {
+    let redis = RedisServer::start();
+    let database = TestDatabase::new(Kind::Sqlite).await;
+    database.execute("CREATE TABLE thing (a text, b text)").await;
+    let stream = "    key_pattern: \"{a}{b}\"\n    columns: {a: $key.a, b: {from: $key.b}}\n";
+    let output = check(&redis, &database, stream).await;
+    assert_eq!(output.code, CONFIGURATION, "{output:?}");
+    let wrong = found(&output, "wrong");
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert_parts(&wrong[0], &["streams.thing.key_pattern: "]);
+}
+
 #[tokio::test]
 async fn what_may_not_fit_is_a_warning() {
     let redis = RedisServer::start();
@@ -222,7 +236,7 @@ async fn the_newest_events_are_tried_and_nothing_is_written() {
         assert_eq!(object["warnings"], of("warning").len(), "{json}");
         let columns: Vec<_> =
             of("warning").into_iter().filter(|finding| finding["setting"] == "streams.thing.columns.n").collect();
-        assert_eq!(columns.len(), 2, "{json}");
+        assert_eq!(columns.len(), 1, "{json}");
         assert!(columns[0]["text"].as_str().unwrap().contains(&bad), "{json}");
         assert!(!of("ok").is_empty() && of("ok").iter().any(|finding| finding["setting"].is_null()), "{json}");
         assert_eq!(database.count("thing").await, 0);

@@ -44,6 +44,7 @@ async fn counters_are_lines_and_absent_ones_are_0() {
         "metrics:user_action:redis:lost": 0,
         "metrics:user_action:rdbms:success": 6,
         "metrics:user_action:rdbms:fail": 0,
+        "metrics:user_action:rdbms:skipped": 0,
         "metrics:user_action:ended:drained": 2,
     });
     for reason in ExitReason::NAMES.iter().filter(|reason| **reason != "drained") {
@@ -61,6 +62,22 @@ async fn each_stream_has_its_lines() {
     let want = "metrics:a:redis:success: 0\nmetrics:a:rdbms:success: 0\nmetrics:a:rdbms:fail: 0\n\
                 metrics:b:redis:success: 1\nmetrics:b:rdbms:success: 0\nmetrics:b:rdbms:fail: 0\n";
     assert_eq!(succeeding(&config, &["metrics"]).await, want);
+}
+
+#[tokio::test]
+async fn events_that_are_passed_over_are_counted() {
+    let redis = RedisServer::start();
+    let database = TestDatabase::new(Kind::Sqlite).await;
+    database.execute("CREATE TABLE a (x integer)").await;
+    let config = config(&redis, &database) + "streams:\n  a: {filter: .x > 1, columns: {x: x}}\n";
+    for document in ["{\"x\": 1}", "{\"x\": 1}", "{\"x\": 2}"] {
+        succeeding(&config, &["insert", "a", document]).await;
+    }
+    super::written_behind(&config, &database, 1).await;
+    let want = "metrics:a:redis:success: 3\nmetrics:a:rdbms:success: 1\nmetrics:a:rdbms:fail: 0\n\
+                metrics:a:rdbms:skipped: 2\nmetrics:a:ended:drained: 1\n";
+    assert_eq!(succeeding(&config, &["metrics"]).await, want);
+    assert_parts(&succeeding(&config, &["check"]).await, &["1 events applied, 0 dead letters, 2 passed over"]);
 }
 
 #[tokio::test]

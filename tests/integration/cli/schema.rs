@@ -118,7 +118,7 @@ async fn tables_printed_from_samples_take_every_event() {
             &missing.stdout,
             &["missing  streams.order.tables.orders: table orders\n", "missing  streams.order.tables.order_log: "],
         );
-        assert_parts(&missing.stderr, &["2 are missing: `pipeline schema apply` makes them"]);
+        assert_parts(&missing.stderr, &["2 things are missing, which `pipeline schema apply` adds"]);
         let refused = pipeline(&config, &["check"]).await;
         assert_eq!(refused.code, CONFIGURATION);
         assert_parts(
@@ -272,7 +272,11 @@ async fn nothing_is_made_without_being_asked() {
         assert_eq!(refused.code, WRONG_ARGUMENTS, "{refused:?}");
         assert_parts(
             &refused.stderr,
-            &["CREATE TABLE", "nothing was changed: --yes is needed to run these statements"],
+            &[
+                "CREATE TABLE",
+                "nothing was changed: --yes is needed to run these statements",
+                "Usage: pipeline schema apply [OPTIONS]",
+            ],
         );
         assert!(database.try_rows("SELECT * FROM orders").await.is_err());
         let made = succeeding(&config, &["schema", "apply", "--sample", "0", "--yes"]).await;
@@ -310,8 +314,8 @@ async fn a_table_that_is_there_is_only_added_to() {
         assert_parts(lines[1], &["missing  unique index of thing on (id)"]);
         let declared = "differs  streams.thing.columns.price.type: is numeric(12,4), and column `price` of thing is ";
         assert_parts(lines[2], &[declared, "does not hold all of that"]);
-        let sampled = "differs  streams.thing: 1 of 1 sampled events would become dead letters: column `n`";
-        assert_parts(lines[3], &[sampled]);
+        let sampled = "differs  streams.thing.columns.n: event ";
+        assert_parts(lines[3], &[sampled, " would become a dead letter (", "): column `n`"]);
 
         let applied = pipeline(&config, &["schema", "apply", "--yes"]).await;
         assert_eq!(applied.code, FAILED, "{applied:?}");
@@ -326,6 +330,34 @@ async fn a_table_that_is_there_is_only_added_to() {
     }
 }
 
+/// Single events that do not fit say nothing of the tables, unless none fits, or there is no room.
+#[tokio::test]
+async fn dead_letters_to_be_are_no_difference() {
+    let redis = RedisServer::start();
+    let documents = [r#"{"n": 1}"#, r#"{"n": "one"}"#, "[]", r#"{"n": "two", "size": "big"}"#];
+    add(&redis, "stream:thing", documents.map(|document| ("k".to_owned(), document.to_owned()))).await;
+    for kind in Kind::ALL {
+        let database = TestDatabase::new(kind).await;
+        database.execute("CREATE TABLE thing (n integer, size integer)").await;
+        let diff = async |columns: &str| {
+            let streams = format!("streams:\n  thing:\n    columns: {columns}\n");
+            pipeline(&(config(&redis, &database) + &streams), &["schema", "diff"]).await
+        };
+        let found = diff("{n: n}").await;
+        assert_eq!(found.code, SUCCESS, "{found:?}");
+        let parts = [
+            "note  streams.thing: event ",
+            "note  streams.thing.columns.n: 2 of the newest 4 events would become dead letters (wrong_type), the newest is ",
+            "nothing differs",
+        ];
+        assert_parts(&found.stdout, &parts);
+        let found = diff("{size: size}").await;
+        assert_eq!(found.code, FAILED, "{found:?}");
+        assert_parts(&found.stdout, &["differs  streams.thing.columns.size: event "]);
+        assert_parts(&found.stderr, &["1 difference, which `apply` leaves to you"]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn automatic_columns_are_the_members_of_the_documents() {
     let redis = RedisServer::start();
@@ -334,10 +366,11 @@ async fn automatic_columns_are_the_members_of_the_documents() {
     add(&redis, "stream:thing", documents.map(|document| (String::new(), document.to_owned()))).await;
     let mut connection = redis.connection().await;
     for n in ["5", "6"] {
-        let _: String = connection.xadd("stream:flat", "*", &[("n", n), ("name", "007")]).await.unwrap();
+        let _: String =
+            connection.xadd("stream:flat", "*", &[("n", n), ("name", "007"), ("spare", "out")]).await.unwrap();
     }
     let streams = "streams:\n  thing:\n    mode: upsert\n    key: [id]\n    columns: auto\n  flat:\n    document: fields\n    \
-                   columns: auto\n";
+                   columns: {\"*\": auto, spare: null}\n";
     for kind in Kind::ALL {
         let database = TestDatabase::new(kind).await;
         let config = config(&redis, &database) + streams;
@@ -349,6 +382,7 @@ async fn automatic_columns_are_the_members_of_the_documents() {
         let rows = database.rows(&format!("SELECT id, {quote}with.dot{quote} FROM thing ORDER BY id")).await;
         let text = |text: &str| Some(text.to_owned());
         assert_eq!(rows, [[text("a"), None], [text("b"), text("2024-06-01")]], "{kind:?}");
+        assert!(database.try_rows("SELECT spare FROM flat").await.is_err(), "{kind:?}");
         let rows = database.rows("SELECT id, n + 1, name FROM flat ORDER BY n").await;
         let row = |id: &str, n: &str| [text(id), text(n), text("007")];
         assert_eq!(rows, [row("1", "6"), row("2", "7")], "{kind:?}");

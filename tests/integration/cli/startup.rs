@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{CONFIGURATION, UNAVAILABLE, assert_parts, config, migrated, redis_yaml_at, succeeding};
 use crate::support::database::{Kind, TestDatabase};
+use crate::support::folder;
 use crate::support::pipeline::PipelineProcess;
 use crate::support::port;
 use crate::support::process::Output;
@@ -123,6 +124,20 @@ async fn tables_that_must_not_be_made() {
     }
 }
 
+/// GNU `timeout` signals a process and then its group, which it is in.
+#[tokio::test]
+async fn two_signals_at_once_are_one() {
+    let (redis, database) = (RedisServer::start(), TestDatabase::new(Kind::Sqlite).await);
+    let config = config(&redis, &database);
+    migrated(&config).await;
+    let process = PipelineProcess::start(&config, &["run"]);
+    crate::thing::reads(&process).await;
+    process.signal("TERM");
+    process.signal("INT");
+    assert_eq!(process.wait_exit(super::SOON).await, super::SUCCESS, "{}", process.stderr());
+    assert!(!process.stderr().contains("second signal: ending at once"), "{}", process.stderr());
+}
+
 #[tokio::test]
 async fn a_user_who_may_not_create_tables() {
     let redis = RedisServer::start();
@@ -161,4 +176,33 @@ async fn no_log_level_shows_a_password() {
         assert!(output.stderr.contains(r#""level":"trace""#), "libraries are heard: {output:?}");
         assert!(!format!("{output:?}").contains(&database.access().password), "{output:?}");
     }
+}
+
+/// SQLite keeps in the file itself whether its journal is ahead of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_looks_leaves_the_file_as_it_is() {
+    let redis = RedisServer::start();
+    let mut connection = redis.connection().await;
+    redis::cmd("XADD").arg(&["stream:thing", "1-1", "payload", "{}"]).exec_async(&mut connection).await.unwrap();
+    let folder = folder::temporary("look");
+    let path = folder.path().join("theirs.db");
+    let open = || rusqlite::Connection::open(&path).unwrap();
+    open().execute_batch("CREATE TABLE thing (n integer)").unwrap();
+    let rdbms = format!("rdbms: {{type: sqlite, database: \"{}\"}}\n", path.display());
+    let config = super::redis_yaml(&redis) + &rdbms + "streams:\n  thing:\n    columns: {n: n}\n";
+    let before = std::fs::read(&path).unwrap();
+    for command in [
+        &["check"][..],
+        &["schema", "diff"],
+        &["schema", "print"],
+        &["explain", "--stream", "thing", "--dry-run"],
+        &["migrate", "status"],
+    ] {
+        let output = super::pipeline(&config, command).await;
+        assert_eq!(output.code, Some(0), "{command:?}: {output:?}");
+        assert_eq!(std::fs::read(&path).unwrap(), before, "{command:?}");
+    }
+    succeeding(&config, &["migrate", "up"]).await;
+    let mode: String = open().query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
 }

@@ -70,10 +70,37 @@ async fn nothing_and_null_mean_what_the_settings_say() {
         );
         let [refused, absent, null] = &dead(&setting).await[..] else { panic!("{:?}", dead(&setting).await) };
         assert_eq!(refused, "missing_value|column `refused` takes no null, and the document's `w` is null");
-        for needed in [absent, null] {
-            assert_eq!(needed, "missing_value|column `needed` is required, and the document's `x` gives no value");
+        for (needed, why) in [(absent, "gives no value"), (null, "is null")] {
+            assert_eq!(
+                *needed,
+                format!("missing_value|column `needed` is required, and the document's `x` {why}"),
+                "{kind:?}"
+            );
         }
     }
+}
+
+/// What is missing is told with the setting that asks for it, or that would give it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_told_with_its_setting() {
+    let table = "CREATE TABLE thing (id varchar(9) PRIMARY KEY, v int, state varchar(9) NOT NULL DEFAULT 'new', n int NOT NULL)";
+    let stream = "    mode: upsert\n    key: [id]\n    version: v\n    columns: {id: $key, v: v, state: state, n: \
+                  {from: n, default: 1}}\n";
+    let mut setting = setting(Kind::Sqlite, &[table]).await;
+    let documents = [r#"{"n": 1, "state": "a"}"#, r#"{"v": 1}"#, r#"{"v": 1, "state": "a", "n": null}"#];
+    let entries = documents.map(|document| [("key", "a"), ("payload", document)]);
+    add(&mut setting, &entries.iter().map(|entry| entry.as_slice()).collect::<Vec<_>>()).await;
+    run_through(&setting, stream, 3).await;
+    let mut dead = dead(&setting).await;
+    dead.sort();
+    let expected = [
+        "missing_value|column `n` must not be NULL, and the document's `n` is null: `on_null: default` takes its default for \
+         null too",
+        "missing_value|column `state` must not be NULL, and the document's `state` gives no value: the database's own default \
+         is for columns that are not mapped, here the setting `default` gives one",
+        "missing_value|column `v` is the `version` of its row, and the document's `v` gives no value",
+    ];
+    assert_eq!(dead, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,10 +66,17 @@ async fn lines_come_stay_and_go_with_their_order() {
         assert_eq!(setting.rows(lines).await, [of("o1"), of("o2"), of("o3"), of("o4")].concat(), "{kind:?}");
         let letters = dead(&setting).await;
         assert_eq!(letters.len(), 3, "{letters:?}");
-        assert!(letters[0].starts_with("constraint|items 0 and 2 have the same key (order_id, sku)"), "{letters:?}");
-        assert!(letters[1].starts_with("missing_value|item 1: column `qty` must not be NULL"), "{letters:?}");
         assert!(
-            letters[2].starts_with("wrong_type|the document's `order.lines` is an object, not a list"),
+            letters[0].starts_with("constraint|table order_lines: items 0 and 2 have the same key (order_id, sku)"),
+            "{letters:?}"
+        );
+        assert!(
+            letters[1].starts_with("missing_value|table order_lines: item 1: column `qty` must not be NULL"),
+            "{letters:?}"
+        );
+        assert!(
+            letters[2]
+                .starts_with("wrong_type|table order_lines: the document's `order.lines` is an object, not a list"),
             "{letters:?}"
         );
         // Rows that stay are changed, not made again: what the mapping does not write stays too.

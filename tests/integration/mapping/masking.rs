@@ -219,3 +219,41 @@ async fn what_a_mask_cannot_be_put_over_is_refused_with_its_setting() {
     run_silently(&mut setting, "    key: [id]\n    columns: {id: {from: $key, mask: hash}, size: b}\n", 1).await;
     assert_eq!(setting.rows("SELECT id FROM thing").await, [hex::encode(Sha256::digest("secret1"))]);
 }
+
+/// What tells of sampled events quotes nothing of them, whatever is wrong with them.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_and_schema_do_not_show_what_is_masked() {
+    let table = "CREATE TABLE thing (id varchar(64), mail varchar(64), size int, sum int)";
+    let mut setting = setting(Kind::Sqlite, &[table]).await;
+    let stream = r#"streams:
+  thing:
+    key: [id]
+    key_pattern: "person:{mail}"
+    filter: '.size != 9 or (.mail | tonumber) > 0'
+    columns:
+      id: {from: $key.mail, mask: hash}
+      mail: {from: mail, mask: hash}
+      size: size
+      sum: {expr: '.mail + .size'}
+"#;
+    let config = redis_yaml(setting.redis.port()) + &setting.database.settings_yaml() + stream;
+    let documents = [
+        ("person:secret1", r#"{"mail": {"deep": "secret"}, "size": {"a": "secret"}}"#),
+        ("secret2", r#"{"mail": "", "size": ""}"#),
+        ("person:secret3", r#"{"mail": "secret", "size": 3}"#),
+        ("person:secret4", r#"{"mail": "secret", "size": 9}"#),
+        ("person:secret5", r#"{"mail": "secret", "size": "secret"}"#),
+        ("person:secret6", r#"{"mail": "secret"#),
+    ];
+    let entries = documents.map(|(key, document)| [("key", key), ("payload", document)]);
+    add(&mut setting, &entries.each_ref().map(|entry| entry.as_slice())).await;
+    add(&mut setting, &[&[("key", "person:secret7"), ("op", "secret")]]).await;
+    for arguments in [&["check"][..], &["check", "--json"], &["schema", "print"], &["schema", "diff"]] {
+        let output = run_pipeline(&config, arguments, "").await;
+        let said = output.stdout.clone() + &output.stderr;
+        assert!(said.contains("values are not shown, because the stream has masks"), "{arguments:?}: {output:?}");
+        assert!(!said.contains("secret"), "{arguments:?}: {output:?}");
+    }
+    let applied = run_pipeline(&config, &["schema", "apply", "--yes"], "").await;
+    assert!(!(applied.stdout.clone() + &applied.stderr).contains("secret"), "{applied:?}");
+}

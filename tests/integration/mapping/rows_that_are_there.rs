@@ -35,7 +35,7 @@ async fn an_older_document_does_not_overwrite_a_newer_row() {
         assert_eq!(rows, ["new|same", "newer|theirs", "none|ours", "older|ours"], "{kind:?}");
         let dead = dead(&setting).await;
         assert_eq!(dead.len(), 1, "{dead:?}");
-        assert!(dead[0].starts_with("missing_value|column `changed` is required"), "{dead:?}");
+        assert!(dead[0].starts_with("missing_value|column `changed` is the `version` of its row"), "{dead:?}");
     }
 }
 

@@ -56,8 +56,8 @@ async fn rows_of_several_tables_come_and_go_together() {
         assert_eq!(setting.rows("SELECT count(*) FROM z_person").await, [expected.len().to_string()], "{kind:?}");
         let dead = dead(&setting).await;
         assert_eq!(dead.len(), 2, "{kind:?}: {dead:?}");
-        assert!(dead[0].starts_with("missing_value|column `name`"), "{dead:?}");
-        assert!(dead[1].starts_with("too_long|column `city`"), "{dead:?}");
+        assert!(dead[0].starts_with("missing_value|table z_person: column `name`"), "{dead:?}");
+        assert!(dead[1].starts_with("too_long|table ") && dead[1].contains(": column `city`"), "{dead:?}");
     }
 }
 
@@ -90,6 +90,6 @@ async fn an_event_of_which_the_database_refuses_one_row_leaves_none() {
         }
         let dead = dead(&setting).await;
         assert_eq!(dead.len(), 5, "{kind:?}: {dead:?}");
-        assert!(dead.iter().all(|letter| letter.starts_with("constraint|")), "{kind:?}: {dead:?}");
+        assert!(dead.iter().all(|letter| letter.starts_with("constraint|table a_letter: ")), "{kind:?}: {dead:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use write_behind::error::PipelineError;
 use write_behind::mapping::{Mapping, Unfound};
-use write_behind::schema::refused;
+use write_behind::schema::{self, Sample, Tried};
 use write_behind::settings::StreamSettings;
 use write_behind::stream::capabilities::Capabilities;
 use write_behind::stream::connection::RedisClient;
@@ -19,15 +19,13 @@ pub struct Events {
 }
 
 impl Events {
-    /// Tells which of the newest events would become dead letters, and why.
+    /// Tells which of the newest events would become dead letters, which are passed over, and why.
     pub async fn try_out(
         &self,
         stream: &StreamSettings,
         mapping: &Mapping,
         report: &mut Report,
     ) -> Result<(), PipelineError> {
-        /// More than these nobody reads; they are mostly alike.
-        const TOLD_MAX: usize = 10;
         let Some((client, capabilities)) = &self.redis else { return Ok(()) };
         let entity = &stream.entity;
         let samples = match newest_events(client, stream, capabilities.json, self.count).await {
@@ -37,36 +35,76 @@ impl Events {
                 return report.warning(format_args!("streams.{entity}: no event could be tried: {failure}"));
             }
         };
-        let refused = refused(mapping, &samples);
-        for (id, rejection) in refused.iter().rev().take(TOLD_MAX) {
-            let class = rejection.class.name();
-            // Of several tables it might be any.
-            let setting = match (stream.tables.as_slice(), &rejection.column) {
-                ([only], Some(column)) => format!("{}.columns.{column}", only.setting),
-                _ => format!("streams.{entity}"),
-            };
-            report.warning(format_args!("{setting}: event {id} would become a dead letter ({class}): {rejection}"))?;
+        let tried = schema::try_out(stream, mapping, &samples);
+        dead_letters(stream, &tried, report)?;
+        unfound(stream, mapping, &samples, report)?;
+        outcome(stream, &tried, report)
+    }
+}
+
+/// A line for each cause: the events of one are mostly alike.
+fn dead_letters(stream: &StreamSettings, tried: &Tried, report: &mut Report) -> Result<(), PipelineError> {
+    /// More than these nobody reads.
+    const TOLD_MAX: usize = 10;
+    let (told, untold) = tried.refused.split_at(tried.refused.len().min(TOLD_MAX));
+    told.iter().try_for_each(|refused| report.warning(refused.text(tried.all)))?;
+    let more: usize = untold.iter().map(|refused| refused.events).sum();
+    match more {
+        0 => Ok(()),
+        _ => report.warning(format_args!(
+            "streams.{}: {more} events would become dead letters for {} other causes",
+            stream.entity,
+            untold.len()
+        )),
+    }
+}
+
+/// Paths that lead to nothing in any of the documents.
+fn unfound(
+    stream: &StreamSettings,
+    mapping: &Mapping,
+    samples: &[Sample],
+    report: &mut Report,
+) -> Result<(), PipelineError> {
+    let events = samples.iter().filter_map(|sample| {
+        let (event, document) = sample.event.as_ref().ok()?;
+        Some((&sample.entry, event, document))
+    });
+    for Unfound { table, column, source, tried } in mapping.unfound(events) {
+        let setting = &stream.tables[table].setting;
+        let key = column.map_or_else(|| "for_each".to_owned(), |column| format!("columns.{column}"));
+        let what = if source.contains("$item") { "items" } else { "documents" };
+        report.warning(format_args!(
+            "{setting}.{key}: {source} is in none of the {tried} {what} tried: is it spelt so?"
+        ))?;
+    }
+    Ok(())
+}
+
+/// How many fit, and how many are passed over.
+fn outcome(stream: &StreamSettings, tried: &Tried, report: &mut Report) -> Result<(), PipelineError> {
+    let entity = &stream.entity;
+    let Tried { all, fit, passed_over, refused, .. } = tried;
+    let bad: usize = refused.iter().map(|refused| refused.events).sum();
+    if let Some((why, count)) = passed_over.iter().max_by_key(|(_, count)| **count).filter(|_| *fit == 0) {
+        report.warning(format_args!(
+            "streams.{entity}.{}: {count} of the newest {all} events are passed over ({why}), and none is written: is it as \
+             you mean it?",
+            why.setting()
+        ))?;
+    }
+    let reasons: Vec<String> = passed_over.iter().map(|(why, count)| format!("{count}: {why}")).collect();
+    let passed = match passed_over.values().sum::<usize>() {
+        0 => String::new(),
+        count => format!(", {count} are passed over ({})", reasons.join("; ")),
+    };
+    match (all, bad) {
+        // That its key is not there has been told.
+        (0, _) => Ok(()),
+        (_, 0) if passed.is_empty() => {
+            report.ok(format_args!("stream {entity}: the newest {all} events fit their tables"))
         }
-        if refused.len() > TOLD_MAX {
-            let more = refused.len() - TOLD_MAX;
-            report
-                .warning(format_args!("streams.{entity}: {more} older events of the newest {} too", samples.len()))?;
-        }
-        let tried = samples.iter().filter_map(|sample| {
-            let (event, document) = sample.event.as_ref().ok()?;
-            Some((&sample.entry, event, document))
-        });
-        for Unfound { table, column, source, tried } in mapping.unfound(tried) {
-            let setting = &stream.tables[table].setting;
-            let what = if source.contains("$item") { "items" } else { "documents" };
-            report.warning(format_args!(
-                "{setting}.columns.{column}: {source} is in none of the {tried} {what} tried: is it spelt so?"
-            ))?;
-        }
-        match (samples.len(), refused.len()) {
-            (0, _) => report.note(format_args!("stream {entity}: there is no event to try")),
-            (all, 0) => report.ok(format_args!("stream {entity}: the newest {all} events fit their tables")),
-            (all, bad) => report.note(format_args!("stream {entity}: {bad} of the newest {all} events do not fit")),
-        }
+        (_, 0) => report.ok(format_args!("stream {entity}: {fit} of the newest {all} events fit their tables{passed}")),
+        (_, bad) => report.note(format_args!("stream {entity}: {bad} of the newest {all} events do not fit{passed}")),
     }
 }

@@ -62,12 +62,26 @@ pub fn report(
 pub async fn streams(settings: &Settings, client: &RedisClient, report: &mut Report) -> Result<(), PipelineError> {
     let mut connection = client.multiplexed().await?;
     for stream in &settings.streams {
-        if let Err(failure) = stream_info(&mut connection, &stream.stream_name).await {
-            let text = format!("streams.{}.stream_name: {failure}", stream.entity);
-            report.wrong(&match failure.is_transient() {
-                true => PipelineError::Unavailable(text),
-                false => PipelineError::Configuration(text),
-            })?;
+        match stream_info(&mut connection, &stream.stream_name).await {
+            Ok(Some(info)) if info.length > 0 => {}
+            Ok(Some(_)) => report.note(format_args!("stream {}: there is no event to try", stream.entity))?,
+            // Producers may make it later; mostly it is called otherwise, or in another database.
+            Ok(None) => report.note(format_args!(
+                "stream {}: there is no key `{}` in database {} of redis at {}, so there is no event to try: see \
+                 streams.{}.stream_name and redis.database if there should be",
+                stream.entity,
+                stream.stream_name,
+                settings.redis.database,
+                client.address(),
+                stream.entity
+            ))?,
+            Err(failure) => {
+                let text = format!("streams.{}.stream_name: {failure}", stream.entity);
+                report.wrong(&match failure.is_transient() {
+                    true => PipelineError::Unavailable(text),
+                    false => PipelineError::Configuration(text),
+                })?;
+            }
         }
     }
     Ok(())

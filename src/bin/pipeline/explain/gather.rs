@@ -138,7 +138,7 @@ impl<'a> Gatherer<'a> {
             let made = made.map(|json| json.map_or_else(|| "nothing".to_owned(), shown));
             Step { expression, result: self.result(made) }
         });
-        told.skipped = skipped;
+        told.skipped = skipped.map(|why| why.to_string());
         Ok(outcome.map(|mapped| match mapped {
             Mapped::Changes(changes) => Some(changes),
             Mapped::Skip => None,

@@ -29,8 +29,13 @@ pub async fn dry_run(
     let mut counted = Vec::new();
     let outcome = async {
         for step in steps {
-            let rows = within(limit, session.write(step)).await?;
-            counted.push((plans[step.table].table.name.to_string(), rows));
+            let table = plans[step.table].table.name.to_string();
+            let written = within(limit, session.write(step)).await;
+            let rows = written.map_err(|error| match plans.len() {
+                1 => error,
+                _ => SqlError { message: format!("table {table}: {}", error.message), ..error },
+            })?;
+            counted.push((table, rows));
         }
         within(limit, session.check_deferred()).await
     };

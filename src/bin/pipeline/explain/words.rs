@@ -60,7 +60,9 @@ fn lane(lane: &Lane) -> String {
         _ => format!("{number} of {lanes}, by {by}"),
     };
     let state = match passed {
-        Some(true) => "its checkpoint is past the entry: it is written already",
+        Some(true) => {
+            "its checkpoint is past the entry: it has been dealt with (written, passed over or a dead letter)"
+        }
         Some(false) => "its checkpoint has not come to the entry yet",
         None => "it has no checkpoint yet",
     };

@@ -1,6 +1,8 @@
 //! SIGTERM while the database does not answer: a second signal ends the process at once, one signal alone in
 //! `app.shutdown_timeout_sec`, and a wait between two tries is cut short.
 
+use std::time::Duration;
+
 use redis::aio::MultiplexedConnection;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use sea_orm::sqlx::{self, ConnectOptions};
@@ -103,6 +105,8 @@ async fn end(pipeline: PipelineProcess, end: End) {
     said(&pipeline, "\"draining\"").await;
     let (code, words) = match end {
         End::AtOnce => {
+            // What comes sooner counts as the first one.
+            tokio::time::sleep(Duration::from_millis(600)).await;
             pipeline.terminate();
             (130, "second signal: ending at once")
         }

@@ -199,7 +199,7 @@ async fn check_mappings(settings: &Settings, target: &Target) -> Result<Vec<Mapp
 async fn check_rights(settings: &Settings, target: &Target, mappings: &[Mapping]) -> Result<(), PipelineError> {
     let mut problems = Vec::new();
     for (stream, mapping) in settings.streams.iter().zip(mappings) {
-        match rights::try_all(target, mapping).await {
+        match rights::try_all(target, mapping, true).await {
             Ok(refused) => {
                 problems.extend(refused.iter().map(|text| format!("streams.{}.table: {text}", stream.entity)))
             }

@@ -195,11 +195,15 @@ impl Planner<'_> {
         for column in new.iter().filter(|column| key.contains(&column.name)) {
             match index::bytes(&column.sql_type, &of_new(column, self.names.rdbms).kind) {
                 Some(bytes) => sum += bytes,
-                None => wrong.push(format!(
-                    "{setting}.columns.{}.type: a column of the key cannot be {}, which has no length that an index could \
-                     have: declare varchar(n), or varbinary(n) for bytes",
-                    column.name, column.sql_type
-                )),
+                None => {
+                    let declared = self.settings_of(&column.name).and_then(|settings| settings.sql_type.as_ref());
+                    wrong.push(format!(
+                        "{setting}.columns.{}.type: a column of the key cannot be {}, which has no length that an index \
+                         could have: declare varchar(n), or varbinary(n) for bytes",
+                        column.name,
+                        declared.unwrap_or(&column.sql_type)
+                    ));
+                }
             }
         }
         if sum > index::ROOM {

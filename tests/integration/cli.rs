@@ -3,6 +3,7 @@
 mod check;
 mod check_events;
 mod check_mapping;
+mod check_rights;
 mod dead_letters;
 mod explain;
 mod generate;

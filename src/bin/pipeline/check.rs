@@ -93,7 +93,7 @@ async fn tables(
             true
         }
         Ok(_) => {
-            pending(settings, report)?;
+            pending(settings, target, report).await?;
             false
         }
         Err(error) => {
@@ -115,9 +115,7 @@ async fn tables(
                 if stream.mask_key.is_none() && stream.masked_columns().any(|column| column.mask == Some(Mask::Hash)) {
                     report.warning(guessable(stream))?;
                 }
-                if bookkept {
-                    may_write(target, stream, &mapping, report).await?;
-                }
+                may_write(target, stream, &mapping, bookkept, report).await?;
             }
             Ok(Err(problems)) => {
                 problems.into_iter().try_for_each(|text| report.wrong(&PipelineError::Configuration(text)))?;
@@ -137,12 +135,19 @@ async fn tables(
     Ok(())
 }
 
-fn pending(settings: &Settings, report: &mut Report) -> Result<(), PipelineError> {
+async fn pending(settings: &Settings, target: &Target, report: &mut Report) -> Result<(), PipelineError> {
     let text =
         "bookkeeping tables: pending: run `pipeline migrate up`, or rdbms.migrate_on_start creates them at start";
-    match settings.rdbms.migrate_on_start {
-        true => report.note(text),
-        false => report.wrong(&PipelineError::Configuration(format!("{text}, but it is false"))),
+    if !settings.rdbms.migrate_on_start {
+        return report.wrong(&PipelineError::Configuration(format!("{text}, but it is false")));
+    }
+    match rights::may_not_create(target).await {
+        Ok(None) => report.note(text),
+        Ok(Some(refused)) => report.wrong(&PipelineError::Configuration(format!(
+            "bookkeeping tables: pending, and this user may not create them: {refused}. Let a user who may run `pipeline \
+             migrate up`, and set rdbms.migrate_on_start: false"
+        ))),
+        Err(error) => report.wrong(&PipelineError::Unavailable(format!("bookkeeping tables: {error}"))),
     }
 }
 
@@ -151,10 +156,11 @@ async fn may_write(
     target: &Target,
     stream: &StreamSettings,
     mapping: &Mapping,
+    bookkept: bool,
     report: &mut Report,
 ) -> Result<(), PipelineError> {
     let said = |text: &str| format!("streams.{}.table: {text}", stream.entity);
-    match rights::try_all(target, mapping).await {
+    match rights::try_all(target, mapping, bookkept).await {
         Ok(refused) => refused.iter().try_for_each(|text| report.wrong(&PipelineError::Configuration(said(text)))),
         Err(error) => report.wrong(&PipelineError::Unavailable(said(&error.to_string()))),
     }

@@ -39,9 +39,8 @@ async fn keys_fit_into_an_index() {
     assert_parts(
         &applied.stdout,
         &[
-            "created table bytes\nleft to you: ",
-            "left to you: streams.texts.columns.d.type: a column of the key cannot be text ",
-            "left to you: streams.blobs.columns.d.type: a column of the key cannot be blob, ",
+            "created table bytes\nleft to you: streams.blobs.columns.d.type: a column of the key cannot be blob, ",
+            "left to you: streams.texts.columns.d.type: a column of the key cannot be text, ",
             "left to you: streams.jsons.columns.d.type: a column of the key cannot be json, ",
             "left to you: streams.longs.key: its columns take up to 3200 bytes (4 a character), and an index has room for \
              3072",

@@ -234,6 +234,7 @@ const HEAD: usize = 9;
 impl<'a> Iterator for Runs<'a> {
     type Item = &'a [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         let length = match *self.0.first()? {
             tag::NULL | tag::FALSE | tag::TRUE => 1,
@@ -246,10 +247,13 @@ impl<'a> Iterator for Runs<'a> {
     }
 }
 
+#[inline]
 fn scalar(run: &[u8]) -> [u8; 8] {
     run.get(1..HEAD).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default()
 }
 
+/// Stands in the loop over all values of every row.
+#[inline(always)]
 fn value_of(run: &[u8]) -> Value<'_> {
     let content = || run.get(HEAD..).unwrap_or_default();
     match run.first() {
@@ -262,9 +266,16 @@ fn value_of(run: &[u8]) -> Value<'_> {
         // It was a text when it was pushed.
         Some(&tag::TEXT) => Value::text(std::str::from_utf8(content()).unwrap_or_default()),
         Some(&tag::BYTES) => Value::Bytes(content().into()),
-        Some(&tag::ARRAY) => Value::Array(Array(content().into())),
+        Some(&tag::ARRAY) => array_of(content()),
         _ => Value::Null,
     }
+}
+
+/// Apart, because few rows have one.
+#[cold]
+#[inline(never)]
+fn array_of(content: &[u8]) -> Value<'_> {
+    Value::Array(Array(content.into()))
 }
 
 #[cfg(test)]

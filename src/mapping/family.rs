@@ -52,10 +52,10 @@ impl FamilyMapping {
                 FamilyChange::Delete(of.some(&self.parent, kind, context, rows)?)
             });
         }
-        let list = context.list(&self.list)?;
-        if op == Op::Patch && list.is_none() {
+        if op == Op::Patch && !context.finds(&self.list) {
             return Ok(FamilyChange::None);
         }
+        let list = context.list(&self.list)?;
         if op == Op::Patch {
             of.see_the_rest_is_there(context)?;
         }

@@ -129,6 +129,8 @@ impl Mapping {
     }
 
     /// A rejection by one of the tables; where there are several it says by which.
+    #[cold]
+    #[inline(never)]
     fn of_table(&self, table: &TableMapping, why: Rejection) -> Rejection {
         let why = Rejection { table: u16::try_from(table.number).ok(), ..why };
         let whom = format!("table {}", table.table.name);

@@ -134,6 +134,7 @@ impl Session for MySqlSession {
 }
 
 /// Adds the argument of the next placeholder.
+#[inline]
 pub fn bind(arguments: &mut MySqlArguments, value: &Value<'_>) -> Result<(), sqlx::error::BoxDynError> {
     match value {
         Value::Null => arguments.add(None::<String>),

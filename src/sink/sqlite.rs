@@ -125,6 +125,7 @@ fn text(value: ValueRef<'_>) -> Option<String> {
 }
 
 /// Gives the placeholder at `place`, from 1, its value.
+#[inline]
 pub fn bind(statement: &mut Statement<'_>, place: usize, value: &Value<'_>) -> rusqlite::Result<()> {
     match value {
         Value::Null => statement.raw_bind_parameter(place, Null),

@@ -86,6 +86,7 @@ impl Form {
 
     /// Adds a value with its length before it, as a field of `COPY` and an element of an array have it. After an error
     /// what was added is not whole.
+    #[inline]
     pub fn put(self, value: &Value<'_>, into: &mut Vec<u8>) -> Result<(), Unfit> {
         match (self, value) {
             (_, Value::Null) => into.extend_from_slice(&NULL),
@@ -110,6 +111,15 @@ impl Form {
             (Form::Timestamp, Value::Timestamp(micros)) => {
                 fixed(into, micros.checked_sub(YEAR_2000_MICROS).ok_or(OUT_OF_RANGE)?.to_be_bytes());
             }
+            (form, value) => form.put_rare(value, into)?,
+        }
+        Ok(())
+    }
+
+    /// The forms of types that few tables have, apart from the loop over all values.
+    #[inline(never)]
+    fn put_rare(self, value: &Value<'_>, into: &mut Vec<u8>) -> Result<(), Unfit> {
+        match (self, value) {
             (Form::Jsonb, Value::Text(text)) => {
                 const VERSION: u8 = 1;
                 length(into, text.len() + 1)?;

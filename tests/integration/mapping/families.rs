@@ -171,7 +171,9 @@ async fn lines_stay_while_their_order_is_marked_as_deleted() {
     let notes = "CREATE TABLE notes (order_id varchar(20) PRIMARY KEY, note varchar(9))";
     let with = |skus: &'static str| format!(r#"{{"customer": "Ada", "lines": [{skus}]}}"#);
     let (ab, b, c, none) = (with(r#""a", "b""#), with(r#""b""#), with(r#""c""#), with(""));
-    let entries: [&[(&str, &str)]; 12] = [
+    let entries: [&[(&str, &str)]; 14] = [
+        &[("key", "nulled"), ("payload", &ab)],
+        &[("key", "nulled"), ("op", "patch"), ("payload", r#"{"lines": null}"#)],
         &[("key", "marked"), ("payload", &ab)],
         &[("key", "marked"), ("op", "delete")],
         &[("key", "marked"), ("op", "update"), ("payload", &c)],
@@ -192,7 +194,7 @@ async fn lines_stay_while_their_order_is_marked_as_deleted() {
             setting.database.execute("INSERT INTO order_lines (order_id, sku, qty) VALUES ('nobody', 'x', 1)").await;
             add(&mut setting, &entries).await;
             add(&mut setting, &[&[("key", "nobody"), ("op", "update"), ("payload", &c)]]).await;
-            run_through(&setting, &format!("    batch_size: {batch_size}\n{stream}"), 13).await;
+            run_through(&setting, &format!("    batch_size: {batch_size}\n{stream}"), 15).await;
             let rows = setting.rows("SELECT order_id, sku FROM order_lines ORDER BY order_id, sku").await;
             let expected =
                 ["changed|b", "emptied|a", "emptied|b", "marked|a", "marked|b", "nobody|x", "revived|c"].as_slice();

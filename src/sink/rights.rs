@@ -4,7 +4,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::assign::Existing;
 use super::sql::{places_besides, quote, quote_table};
-use super::{ErrorClass, SqlError, Target};
+use super::{ErrorClass, SqlError, Target, within};
 use crate::mapping::{Mapping, TableMapping};
 use crate::table::TablePlan;
 
@@ -23,13 +23,14 @@ struct Attempt {
 pub async fn try_all(target: &Target, mapping: &Mapping, bookkept: bool) -> Result<Vec<String>, SqlError> {
     let mut refused = Vec::new();
     let mut session = target.open_session(&mapping.plans()).await?;
-    let backend = target.backend();
+    let (backend, limit) = (target.backend(), target.statement_timeout());
     let of_tables = mapping.tables().iter().flat_map(|table| of_table(backend, table));
     let of_bookkeeping = bookkept.then(|| of_bookkeeping(backend));
     for Attempt { action, table, sql } in of_bookkeeping.into_iter().flatten().chain(of_tables) {
         // A transaction for each: after an error some databases refuse the rest of it too.
         session.control(session.begin_statement()).await?;
-        match session.execute(sql.into(), Vec::new()).await {
+        // Behind somebody's lock it would wait for ever.
+        match within(limit, session.execute(sql.into(), Vec::new())).await {
             Err(SqlError { class: ErrorClass::Configuration, message, .. }) => {
                 refused.push(format!("this user may not {action} {table}: {message}. GRANT it the right to"));
             }
@@ -60,11 +61,13 @@ pub async fn may_not_create(target: &Target) -> Result<Option<String>, SqlError>
     };
     let mut session = target.open_session(&[]).await?;
     session.control(session.begin_statement()).await?;
-    let answer = session.execute(sql.into(), Vec::new()).await;
+    let answer = within(target.statement_timeout(), session.execute(sql.into(), Vec::new())).await;
+    if let Err(error @ SqlError { class: ErrorClass::Transient, .. }) = answer {
+        return Err(error);
+    }
     session.control("ROLLBACK").await?;
     match answer {
         Err(error) if error.message.contains(words) => Ok(Some(error.message)),
-        Err(error @ SqlError { class: ErrorClass::Transient, .. }) => Err(error),
         Err(_) | Ok(_) => Ok(None),
     }
 }

@@ -77,6 +77,11 @@ impl Target {
         self.kind
     }
 
+    /// Longest time that one statement may take.
+    pub fn statement_timeout(&self) -> Duration {
+        self.statement_timeout
+    }
+
     /// Which dialect of SQL it speaks.
     pub fn backend(&self) -> DbBackend {
         self.db.get_database_backend()

@@ -91,22 +91,24 @@ impl Transformer {
         fail_point!("transformer::forward");
         let events = fetched.len();
         let documents: usize = fetched.iter().map(|fetched| fetched.as_ref().map_or(0, Document::bytes)).sum();
-        if let Some(reader) = self.reader.as_ref().filter(|_| documents > 0) {
-            reader.do_send(DocumentsFetched { events, bytes: documents });
-        }
+        let of_documents = self.spend(events, documents);
         let (events, skipped) = map_batch(&self.mapping, decoded, fetched, &mut self.rows);
-        let mut credits = batch.credits + cost_of_documents(documents);
+        let credits = batch.credits + of_documents;
         // An expression can make much of little, and it is held until it is written.
         let rows =
             events.iter().filter_map(|event| event.outcome.as_ref().ok()).flatten().map(Change::bytes).sum::<usize>();
-        let made = rows.saturating_sub(credits);
-        if let Some(reader) = self.reader.as_ref().filter(|_| made > 0) {
-            reader.do_send(DocumentsFetched { events: events.len(), bytes: made });
-            credits += cost_of_documents(made);
-        }
+        let credits = credits + self.spend(events.len(), rows.saturating_sub(credits));
         let mapped = MappedBatch { span: batch.span, events, skipped, credits };
         self.writers[batch.lane as usize].do_send(LaneBatch(mapped));
         self.progress.idle();
+    }
+
+    /// Tells the reader what events weigh beside their entries, and answers what it costs.
+    fn spend(&self, events: usize, bytes: usize) -> usize {
+        if let Some(reader) = self.reader.as_ref().filter(|_| bytes > 0) {
+            reader.do_send(DocumentsFetched { events, bytes });
+        }
+        cost_of_documents(bytes)
     }
 
     fn end(&mut self, failure: RedisFailure, context: &mut Context<Self>) {

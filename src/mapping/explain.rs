@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::context::{Context, Origin};
 use super::source::Source;
-use super::{Mapped, MappedColumn, Mapping, patch};
+use super::{Mapped, MappedColumn, Mapping, is_asked_about, patch};
 use crate::decode::Decoded;
 use crate::event::{Document, Entry, Op, Rejection};
 use crate::row::RowWriter;
@@ -69,8 +69,7 @@ impl Mapping {
         } else if *document == Document::Missing && self.on_missing == OnMissing::Skip {
             told.skipped = Some(Skipped::Gone);
         }
-        let nothing = matches!(document, Document::Missing | Document::None) || event.op == Op::Delete;
-        if told.skipped.is_some() || nothing {
+        if told.skipped.is_some() || !is_asked_about(document, event.op) {
             return told;
         }
         let origin = Origin { entry, event, stream_name: &self.stream_name, key_pattern: self.key_pattern.as_ref() };

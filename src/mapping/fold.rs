@@ -76,9 +76,8 @@ pub fn fold<'a>(changes: impl IntoIterator<Item = &'a Change>, plans: &[TablePla
 
 /// Whether rows of other tables are only written while their document's row in this one is not marked as deleted.
 fn owns_rows_while_alive(plan: &TablePlan, plans: &[TablePlan]) -> bool {
-    let owner = |other: &TablePlan| other.family.as_ref().and_then(|family| family.owner.clone());
-    plan.soft_delete.is_some()
-        && plans.iter().filter_map(owner).any(|owner| owner.table == plan.table.name && owner.soft_delete.is_some())
+    let mut owners = plans.iter().filter_map(|other| other.family.as_ref()?.owner.as_ref());
+    plan.soft_delete.is_some() && owners.any(|owner| owner.table == plan.table.name)
 }
 
 /// Deletes of the last table first, then all else of the first table first.

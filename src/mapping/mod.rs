@@ -140,9 +140,7 @@ impl Mapping {
 
     /// What the filter and the reshaping make of a document.
     fn seen(&self, document: &Document, origin: Origin<'_>) -> Result<Seen, Rejection> {
-        // A delete may bring a document, for the columns of its key.
-        let nothing = matches!(document, Document::None | Document::Missing) || origin.event.op == Op::Delete;
-        if self.filter.is_none() && self.reshape.is_none() || nothing {
+        if self.filter.is_none() && self.reshape.is_none() || !is_asked_about(document, origin.event.op) {
             return Ok(Seen::AsItCame);
         }
         let context = Context::new(origin, document, None);
@@ -200,6 +198,11 @@ impl Mapping {
         }
         Ok(Mapped::Changes(changes))
     }
+}
+
+/// Whether filter and reshaping have to do with an event. A delete may bring a document, but only for the columns of its key.
+fn is_asked_about(document: &Document, op: Op) -> bool {
+    !matches!(document, Document::None | Document::Missing) && op != Op::Delete
 }
 
 /// What the columns see of a document.

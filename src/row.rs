@@ -187,6 +187,11 @@ impl Row {
         Runs(&self.0).map(|run| value_of(run))
     }
 
+    /// The same as they stand in the row, for who passes texts on as bytes: that they are UTF-8 is not checked again.
+    pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
+        Runs(&self.0).map(Cell)
+    }
+
     /// The value of one column.
     pub fn value(&self, place: usize) -> Option<Value<'_>> {
         self.values().nth(place)
@@ -214,6 +219,24 @@ impl Row {
     /// What the row weighs, in bytes.
     pub fn bytes(&self) -> usize {
         self.0.len()
+    }
+}
+
+/// A value as it stands in a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell<'a>(&'a [u8]);
+
+impl<'a> Cell<'a> {
+    /// The UTF-8 of a text.
+    #[inline]
+    pub fn text(self) -> Option<&'a [u8]> {
+        self.0.get(HEAD..).filter(|_| self.0[0] == tag::TEXT)
+    }
+
+    /// The value.
+    #[inline(always)]
+    pub fn value(self) -> Value<'a> {
+        value_of(self.0)
     }
 }
 

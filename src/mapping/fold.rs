@@ -52,10 +52,15 @@ impl<'a> Step<'a> {
 /// the database, nothing collapses and everything keeps its order; a step then holds no key twice, unless the database
 /// takes its rows in order.
 ///
+/// Room is made for as many changes as the iterator says there are at least.
+///
 /// Of several tables, in whose order `plans` are, the last one's rows are deleted first and written last: a row can refer
 /// to rows of the tables before it.
 pub fn fold<'a>(changes: impl IntoIterator<Item = &'a Change>, plans: &[TablePlan]) -> Vec<Step<'a>> {
-    let mut tables: Vec<_> = plans.iter().enumerate().map(|(number, plan)| TableFold::new(number, plan)).collect();
+    let changes = changes.into_iter();
+    let expected = changes.size_hint().0 / plans.len().max(1);
+    let fold = |(number, plan)| TableFold::new(number, plan, expected);
+    let mut tables: Vec<_> = plans.iter().enumerate().map(fold).collect();
     let alone = tables.len() == 1;
     let marks_matter: Vec<bool> = plans.iter().map(|plan| owns_rows_while_alive(plan, plans)).collect();
     let mut steps = Vec::new();
@@ -98,6 +103,8 @@ struct TableFold<'a, 'p> {
     number: usize,
     plan: &'p TablePlan,
     exact: bool,
+    /// How many changes there may be, until there is room for them.
+    expected: usize,
     steps: Vec<Step<'a>>,
     run: KeyedRun<'a>,
     /// The keys of the last step, where keys are not exact.
@@ -105,9 +112,9 @@ struct TableFold<'a, 'p> {
 }
 
 impl<'a, 'p> TableFold<'a, 'p> {
-    fn new(number: usize, plan: &'p TablePlan) -> Self {
+    fn new(number: usize, plan: &'p TablePlan, expected: usize) -> Self {
         let exact = plan.keys_are_exact();
-        TableFold { number, plan, exact, steps: Vec::new(), run: KeyedRun::default(), seen: HashSet::new() }
+        TableFold { number, plan, exact, expected, steps: Vec::new(), run: KeyedRun::default(), seen: HashSet::new() }
     }
 
     /// Whether there is something that deletes can no longer go before.
@@ -120,11 +127,13 @@ impl<'a, 'p> TableFold<'a, 'p> {
             if !self.run.left.is_empty() {
                 self.run.flush(self.number, &mut self.steps);
             }
-            let row = Cow::Borrowed(&change.row);
-            return step_for(&mut self.steps, self.number, ChangeKind::Append, None).rows.push(row);
+            let rows = &mut step_for(&mut self.steps, self.number, ChangeKind::Append, None).rows;
+            rows.reserve(std::mem::take(&mut self.expected));
+            return rows.push(Cow::Borrowed(&change.row));
         }
         let key = key_of(change, self.plan);
         if self.exact {
+            self.run.reserve(std::mem::take(&mut self.expected));
             if !self.run.add(key, change, self.plan) {
                 self.run.flush(self.number, &mut self.steps);
                 self.run.add(key_of(change, self.plan), change, self.plan);
@@ -176,6 +185,11 @@ struct KeyedRun<'a> {
 }
 
 impl<'a> KeyedRun<'a> {
+    fn reserve(&mut self, changes: usize) {
+        self.place.reserve(changes);
+        self.left.reserve(changes);
+    }
+
     /// Answers whether the change could be added: else what is here must be written first.
     fn add(&mut self, key: Cow<'a, [u8]>, change: &'a Change, plan: &TablePlan) -> bool {
         let place = *self.place.entry(key).or_insert_with(|| {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -76,26 +76,8 @@ fn child<'n, K: PartialEq + Clone>(children: &'n mut Vec<(K, Node)>, key: &K) ->
 /// Notes what the paths through `node` lead to in `json`, the text of one value.
 fn find_below<'a>(node: &Node, json: &'a str, found: &mut Found<'a>) -> Result<(), serde_json::Error> {
     let mut parser = serde_json::Deserializer::from_str(json);
-    match json.trim_start().as_bytes().first() {
-        Some(b'{') => parser.deserialize_map(Members { node, found })?,
-        Some(b'[') if !node.items.is_empty() => parser.deserialize_seq(Items { node, found })?,
-        _ => drop(IgnoredAny::deserialize(&mut parser)?),
-    }
+    Below { node, found }.deserialize(&mut parser)?;
     parser.end()
-}
-
-/// Notes a value that some path leads to or through.
-fn note<'a>(node: &Node, value: &'a RawValue, found: &mut Found<'a>) -> Result<(), serde_json::Error> {
-    let json = value.get();
-    if let Some(path) = node.path {
-        found[path] = Some(json);
-    }
-    if node.members.is_empty() && node.items.is_empty() {
-        return Ok(());
-    }
-    // An earlier member of the same name counts no more.
-    forget(node, found);
-    find_below(node, json, found)
 }
 
 fn forget(node: &Node, found: &mut Found<'_>) {
@@ -108,54 +90,100 @@ fn forget(node: &Node, found: &mut Found<'_>) {
     }
 }
 
-/// An object.
-struct Members<'n, 'f, 'a> {
+/// A value that some path leads to or through.
+struct At<'n, 'f, 'a> {
     node: &'n Node,
     found: &'f mut Found<'a>,
 }
 
-impl<'a> Visitor<'a> for Members<'_, '_, 'a> {
+impl<'a> DeserializeSeed<'a> for At<'_, '_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, value: D) -> Result<(), D::Error> {
+        let At { node, found } = self;
+        let leads_on = !(node.members.is_empty() && node.items.is_empty());
+        if leads_on {
+            // An earlier member of the same name counts no more.
+            forget(node, found);
+        }
+        let Some(path) = node.path else { return Below { node, found }.deserialize(value) };
+        let json = <&RawValue>::deserialize(value)?.get();
+        found[path] = Some(json);
+        if leads_on { find_below(node, json, found).map_err(D::Error::custom) } else { Ok(()) }
+    }
+}
+
+/// What stands in a value that some path leads through. It may as well be one that has nothing in it.
+struct Below<'n, 'f, 'a> {
+    node: &'n Node,
+    found: &'f mut Found<'a>,
+}
+
+impl<'a> DeserializeSeed<'a> for Below<'_, '_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Below<'_, '_, 'a> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+        f.write_str("a value")
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<(), A::Error> {
+        let Below { node, found } = self;
         let mut next = 0;
-        while let Some(place) = object.next_key_seed(Name { members: &self.node.members, next })? {
+        while let Some(place) = object.next_key_seed(Name { members: &node.members, next })? {
             let Some(place) = place else {
                 object.next_value::<IgnoredAny>()?;
                 continue;
             };
             next = place + 1;
-            note(&self.node.members[place].1, object.next_value()?, self.found).map_err(serde::de::Error::custom)?;
+            object.next_value_seed(At { node: &node.members[place].1, found })?;
         }
         Ok(())
     }
-}
-
-/// An array.
-struct Items<'n, 'f, 'a> {
-    node: &'n Node,
-    found: &'f mut Found<'a>,
-}
-
-impl<'a> Visitor<'a> for Items<'_, '_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut array: A) -> Result<(), A::Error> {
-        let mut index = 0;
-        while let Some(item) = array.next_element::<&RawValue>()? {
-            if let Some((_, node)) = self.node.items.iter().find(|(known, _)| *known == index) {
-                note(node, item, self.found).map_err(serde::de::Error::custom)?;
+        let Below { node, found } = self;
+        for index in 0.. {
+            let known = node.items.iter().find(|(known, _)| *known == index);
+            let is_there = match known {
+                Some((_, node)) => array.next_element_seed(At { node, found })?.is_some(),
+                None => array.next_element::<IgnoredAny>()?.is_some(),
+            };
+            if !is_there {
+                break;
             }
-            index += 1;
         }
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
     }
 }
@@ -202,7 +230,8 @@ mod tests {
 
     #[test]
     fn paths_reach_nested_members_and_items() {
-        let document = r#" {"plain": "x\n", "a": {"b": [10, [20, 30]], "c": {}}, "null": null, "more": [{}]} "#;
+        let document = r#" {"plain": "x\n", "a": {"b": [10, [20, 30]], "c": {}}, "null": null, "more": [{}],
+            "numbers": [1, -1.5e3, 12345678901234567890.123456789], "true": true} "#;
         for (path, expected) in [
             ("plain", Some(r#""x\n""#)),
             ("a.b[0]", Some("10")),
@@ -215,6 +244,13 @@ mod tests {
             ("plain.deep", None),
             ("null", Some("null")),
             ("null.deep", None),
+            ("true.deep", None),
+            ("numbers[0].deep", None),
+            ("numbers[1][0]", None),
+            ("numbers[2].deep", None),
+            ("numbers[2]", Some("12345678901234567890.123456789")),
+            ("more.deep", None),
+            ("a[0]", None),
         ] {
             assert_eq!(found(&[path], document).unwrap(), [expected], "{path}");
         }

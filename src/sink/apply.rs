@@ -297,7 +297,8 @@ impl Applier {
     /// Writes what the good ones of `events` change. The row that an error names is the place of the event at fault, among
     /// the good ones.
     async fn write<'a>(&mut self, events: impl Iterator<Item = &'a MappedEvent>) -> Result<(), SqlError> {
-        let steps = fold(events.filter_map(|event| event.outcome.as_ref().ok()).flatten(), &self.plans);
+        let changes: Vec<_> = events.filter_map(|event| event.outcome.as_ref().ok()).flatten().collect();
+        let steps = fold(changes, &self.plans);
         // Appended rows do not collapse: where there is nothing else, each row is an event.
         let row_is_event = matches!(&*self.plans, [plan] if plan.family.is_none());
         let all_appended = row_is_event && steps.len() == 1 && steps[0].kind == ChangeKind::Append;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::array_value::{Element, literal};
 use crate::mapping::Interval;
-use crate::row::Value;
+use crate::row::{Cell, Value};
 use crate::table::{Address, Clock, Column, ColumnKind};
 
 /// The binary form of a type.
@@ -82,6 +82,15 @@ impl Form {
             ColumnKind::Array { element } => Form::Array(Element::of(&element.cast_type)?),
             ColumnKind::Address(_) | ColumnKind::NumberOrText | ColumnKind::Other => return None,
         })
+    }
+
+    /// The same as [`Form::put`].
+    #[inline]
+    pub fn put_cell(self, cell: Cell<'_>, into: &mut Vec<u8>) -> Result<(), Unfit> {
+        match (self, cell.text()) {
+            (Form::Text, Some(text)) => run(into, text),
+            _ => self.put(&cell.value(), into),
+        }
     }
 
     /// Adds a value with its length before it, as a field of `COPY` and an element of an array have it. After an error

@@ -156,8 +156,8 @@ impl Types {
 /// One tuple: the number of its fields, and the fields.
 pub fn put_row<'a>(columns: &'a [(String, Form)], row: &Row, into: &mut Vec<u8>) -> Result<(), (&'a str, Unfit)> {
     into.extend_from_slice(&(columns.len() as i16).to_be_bytes());
-    for ((name, form), value) in columns.iter().zip(row.values()) {
-        form.put(&value, into).map_err(|why| (name.as_str(), why))?;
+    for ((name, form), cell) in columns.iter().zip(row.cells()) {
+        form.put_cell(cell, into).map_err(|why| (name.as_str(), why))?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use write_behind::expression::{Expression, Input, Variable};
 use write_behind::mapping::{Change, Mapped, Mapping, Step, fold};
 use write_behind::row::{Row, RowWriter};
 use write_behind::settings::{
-    ColumnSettings, DocumentSource, Layers, RdbmsKind, Settings, StreamSettings, TableSettings, WriteMode,
+    ColumnSettings, DocumentSource, Layers, RdbmsKind, Settings, StreamSettings, TableSettings, WriteBehind, WriteMode,
 };
 use write_behind::sink::encode::{Form, ValuesStatements, bind_mysql, bind_sqlite, put_copy_row};
 use write_behind::stream::reader::of_one_stream;
@@ -273,6 +273,8 @@ fn settings(work: &Work, shape: Shape) -> StreamSettings {
         table: work.table(),
         mode: if work.mode == Mode::Upsert { WriteMode::Upsert } else { WriteMode::Append },
         key: vec!["id".to_owned()],
+        write_behind: WriteBehind { insert: true, upsert: true, update: true, patch: true, delete: true },
+        filter: None,
         auto: None,
         columns: std::iter::once(id).chain(others).collect(),
         left_out: Vec::new(),

@@ -9,7 +9,7 @@ use crate::table::TablePlan;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// Number of the table in its mapping.
-    pub table: usize,
+    pub table: u16,
     /// The kind of change.
     pub kind: ChangeKind,
     /// The values of the columns that `extent` says.
@@ -17,6 +17,9 @@ pub struct Change {
     /// Which columns, or rows, it is about.
     pub extent: Extent,
 }
+
+// There is one for every event on its way: with 72 bytes, mapping takes 5 to 9 % more time.
+const _: () = assert!(size_of::<Change>() <= 56);
 
 impl Change {
     /// What its rows weigh, in bytes.
@@ -48,7 +51,7 @@ pub enum ChangeKind {
 }
 
 /// Places of columns in a table's plan, in ascending order.
-pub type Places = Arc<[usize]>;
+pub type Places = Arc<Vec<usize>>;
 
 /// What the row of a change holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +61,7 @@ pub enum Extent {
     /// Of an update: the columns at these places; those of the key are among them.
     Columns(Places),
     /// Only the columns that the rows of one document have in common. These are all the rows that it has from now on.
-    Family(Arc<[Row]>),
+    Family(Arc<Vec<Row>>),
 }
 
 impl Extent {

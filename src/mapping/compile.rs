@@ -64,7 +64,7 @@ impl Mapping {
             key_pattern,
             filter,
             reshape,
-            write_behind: stream.write_behind,
+            write_behind: stream.write_behind(),
             on_missing: stream.on_missing,
             stream_name: stream.stream_name.clone(),
             payload: stream.fields.payload.clone(),
@@ -89,6 +89,10 @@ impl Compiler<'_> {
         if let Some(reason) = &table.not_transactional {
             self.problems.push(format!("{setting}.table: {} {reason}: exactly once needs transactions", table.name));
         }
+        let filter = settings.filter.as_deref().map(expression).transpose().unwrap_or_else(|problem| {
+            self.problems.push(format!("{setting}.filter: {problem}"));
+            None
+        });
         let list = settings.for_each.as_deref().and_then(|text| match rules::list(text) {
             Ok(path) => Some(Source::member(path, &mut self.paths)),
             Err(problem) => {
@@ -147,7 +151,7 @@ impl Compiler<'_> {
                 )
             }));
         }
-        let inserts = self.stream.write_behind.insert || self.stream.write_behind.upsert;
+        let inserts = settings.write_behind.insert || settings.write_behind.upsert;
         let without = if inserts { columns_without_source(settings, table) } else { Vec::new() };
         self.problems.extend(without.into_iter().map(|problem| format!("{setting}.columns: {problem}")));
         let has_index = family.as_ref().is_none_or(|family| !family.replaces_all(&key));
@@ -161,8 +165,8 @@ impl Compiler<'_> {
             columns,
             key,
             mode: settings.mode,
-            write_behind: self.stream.write_behind,
-            on_missing: self.stream.on_missing,
+            write_behind: settings.write_behind,
+            filter,
             rows_in_order: self.rdbms != RdbmsKind::Postgres,
             adds,
             version,
@@ -214,7 +218,7 @@ impl Compiler<'_> {
         let default = settings.default.as_ref().map(|json| constant("default", json, column, &format)).transpose()?;
         let adds = matches!(settings.source, ColumnSource::Add(_));
         if mask.is_none()
-            && let Some(problem) = never_fits(&source, column, &format, self.stream, self.key_pattern.as_ref())
+            && let Some(problem) = never_fits(&source, column, &format, (self.stream, of), self.key_pattern.as_ref())
         {
             return Err(problem);
         }

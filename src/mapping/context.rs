@@ -12,7 +12,7 @@ use super::path::Path;
 use super::source::Source;
 use super::table_mapping::MappedColumn;
 use crate::decode::{Decoded, shown};
-use crate::event::{Document, Entry, Rejection, RejectionClass};
+use crate::event::{Document, Entry, Op, Rejection, RejectionClass};
 use crate::expression::{Expression, ExpressionFault, Input, Variable};
 use crate::fields::Fields;
 use crate::row::Value;
@@ -296,6 +296,12 @@ impl<'a> Context<'a> {
     /// The JSON text that comes out of an expression, if anything does.
     pub fn evaluate(&self, expression: &Expression) -> Result<Option<String>, Rejection> {
         self.with_variables(expression, |input, variables| expression.evaluate(input, variables))
+    }
+
+    /// Whether filters and reshaping have to do with an event that does `op`. A delete may bring a document, but only for the
+    /// columns of its key.
+    pub fn is_asked_about(&self, op: Op) -> bool {
+        !matches!(self.document, Document::None | Document::Missing) && op != Op::Delete
     }
 
     /// Whether a filter lets the document through.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::context::{Context, Origin};
 use super::source::Source;
-use super::{Mapped, MappedColumn, Mapping, is_asked_about, patch};
+use super::{Mapped, MappedColumn, Mapping, TableMapping, patch};
 use crate::decode::Decoded;
 use crate::event::{Document, Entry, Op, Rejection};
 use crate::row::RowWriter;
@@ -21,6 +21,8 @@ pub enum Skipped {
     Filter,
     /// The reshaping gives nothing.
     Reshape,
+    /// Each of several tables passes it over, for whatever reason.
+    NoTable,
 }
 
 impl Skipped {
@@ -31,6 +33,7 @@ impl Skipped {
             Skipped::Gone => "on_missing".to_owned(),
             Skipped::Filter => "filter".to_owned(),
             Skipped::Reshape => "reshape".to_owned(),
+            Skipped::NoTable => "tables".to_owned(),
         }
     }
 }
@@ -42,6 +45,7 @@ impl fmt::Display for Skipped {
             Skipped::Gone => f.write_str("the document is gone, and `on_missing` is skip"),
             Skipped::Filter => f.write_str("`filter` answers false"),
             Skipped::Reshape => f.write_str("`reshape` gives nothing"),
+            Skipped::NoTable => f.write_str("no table takes it"),
         }
     }
 }
@@ -55,6 +59,8 @@ pub struct Explanation {
     pub reshape: Option<(String, Result<Option<String>, Rejection>)>,
     /// Why the event is passed over, if it is.
     pub skipped: Option<Skipped>,
+    /// The tables that pass it over, by their numbers in the mapping, and why.
+    pub tables: Vec<(usize, Skipped)>,
     /// What [`Mapping::map`] answers.
     pub outcome: Result<Mapped, Rejection>,
 }
@@ -63,18 +69,19 @@ impl Mapping {
     /// Maps an event as [`Mapping::map`] does, and tells what came of each step.
     pub fn explain(&self, entry: &Entry, event: &Decoded, document: &Document) -> Explanation {
         let outcome = self.map(entry, event, document, &mut RowWriter::default());
-        let mut told = Explanation { filter: None, reshape: None, skipped: None, outcome };
+        let mut told = Explanation { filter: None, reshape: None, skipped: None, tables: Vec::new(), outcome };
         if !self.write_behind.allows(event.op) {
             told.skipped = Some(Skipped::Operation(event.op));
         } else if *document == Document::Missing && self.on_missing == OnMissing::Skip {
             told.skipped = Some(Skipped::Gone);
         }
-        if told.skipped.is_some() || !is_asked_about(document, event.op) {
+        if told.skipped.is_some() {
             return told;
         }
         let origin = Origin { entry, event, stream_name: &self.stream_name, key_pattern: self.key_pattern.as_ref() };
         let context = Context::new(origin, document, None);
-        if let Some(filter) = &self.filter {
+        let asked = context.is_asked_about(event.op);
+        if let Some(filter) = self.filter.as_ref().filter(|_| asked) {
             let answer = patch::answer(filter, event.op, &context);
             told.skipped = (answer == Ok(Some(false))).then_some(Skipped::Filter);
             let goes_on = matches!(answer, Ok(None | Some(true)));
@@ -83,10 +90,21 @@ impl Mapping {
                 return told;
             }
         }
-        if let Some(reshape) = &self.reshape {
+        let mut seen = None;
+        if let Some(reshape) = self.reshape.as_ref().filter(|_| asked) {
             let made = patch::reshaped(reshape, event.op, &context);
             told.skipped = (made == Ok(None)).then_some(Skipped::Reshape);
+            seen = made.as_ref().ok().cloned().flatten().map(|json| Document::Json(json.into()));
             told.reshape = Some((reshape.text().to_owned(), made));
+        }
+        if told.outcome.is_ok() && told.skipped.is_none() {
+            let gone = *document == Document::Missing;
+            let op = if gone { Op::Delete } else { event.op };
+            let context = Context::new(origin, seen.as_ref().unwrap_or(document), None);
+            let why = |table: &TableMapping| table.passes_over(op, &context).ok().flatten();
+            told.tables =
+                self.tables.iter().enumerate().filter_map(|(place, table)| Some((place, why(table)?))).collect();
+            told.skipped = (told.tables.len() == self.tables.len()).then_some(Skipped::NoTable);
         }
         told
     }

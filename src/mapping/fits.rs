@@ -4,7 +4,7 @@ use super::convert;
 use super::key_pattern::KeyPattern;
 use super::source::Source;
 use crate::event::{Op, Rejection};
-use crate::settings::{StreamSettings, WriteBehind};
+use crate::settings::{StreamSettings, TableSettings, WriteBehind};
 use crate::table::{Column, ColumnKind};
 use crate::value_format::ValueFormat;
 
@@ -20,7 +20,7 @@ pub fn never_fits(
     source: &Source,
     column: &Column,
     format: &ValueFormat,
-    stream: &StreamSettings,
+    (stream, table): (&StreamSettings, &TableSettings),
     key_pattern: Option<&KeyPattern>,
 ) -> Option<String> {
     let text = |text: &str| convert::text(text, column, format).map(drop);
@@ -36,7 +36,7 @@ pub fn never_fits(
         }
         Source::Op => {
             let refused: Option<Vec<_>> =
-                written(stream.write_behind).map(|op| Some((op, text(op.name()).err()?))).collect();
+                written(table.write_behind).map(|op| Some((op, text(op.name()).err()?))).collect();
             let (op, why) = refused?.into_iter().next()?;
             Some(said(op.name(), why))
         }

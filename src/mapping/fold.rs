@@ -70,10 +70,10 @@ pub fn fold<'a>(changes: impl IntoIterator<Item = &'a Change>, plans: &[TablePla
             flush(&mut tables, &mut steps);
         }
         // Rows of a document that is marked as deleted stay as they are: what came before must be written before it is.
-        if marks_matter[change.table] && change.is_soft_delete(&plans[change.table]) {
+        if marks_matter[usize::from(change.table)] && change.is_soft_delete(&plans[usize::from(change.table)]) {
             flush(&mut tables, &mut steps);
         }
-        tables[change.table].add(change);
+        tables[usize::from(change.table)].add(change);
     }
     flush(&mut tables, &mut steps);
     steps

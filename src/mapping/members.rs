@@ -99,6 +99,7 @@ struct At<'n, 'f, 'a> {
 impl<'a> DeserializeSeed<'a> for At<'_, '_, 'a> {
     type Value = ();
 
+    #[inline(always)]
     fn deserialize<D: Deserializer<'a>>(self, value: D) -> Result<(), D::Error> {
         let At { node, found } = self;
         let leads_on = !(node.members.is_empty() && node.items.is_empty());

@@ -65,6 +65,7 @@ pub struct Mapping {
     masked_copies: Option<Arc<MaskedCopies>>,
     /// Whether a column adds what the document says.
     adds_members: bool,
+    /// The operations that reach some table.
     write_behind: WriteBehind,
     on_missing: OnMissing,
     stream_name: String,
@@ -98,7 +99,7 @@ impl Mapping {
         let of_table = |table: &TableMapping| {
             let doubt = |mapped: &MappedColumn| {
                 let MappedColumn { column, source, format, .. } = mapped;
-                let why = fits::may_not_fit(source, column, format, self.write_behind)?;
+                let why = fits::may_not_fit(source, column, format, table.write_behind)?;
                 Some(format!("table {}: {why}", table.table.name))
             };
             table.columns.iter().filter_map(doubt).chain(table.inserts_once()).collect::<Vec<_>>()
@@ -140,11 +141,14 @@ impl Mapping {
 
     /// What the filter and the reshaping make of a document.
     fn seen(&self, document: &Document, origin: Origin<'_>) -> Result<Seen, Rejection> {
-        if self.filter.is_none() && self.reshape.is_none() || !is_asked_about(document, origin.event.op) {
+        if self.filter.is_none() && self.reshape.is_none() {
             return Ok(Seen::AsItCame);
         }
         let context = Context::new(origin, document, None);
         let op = origin.event.op;
+        if !context.is_asked_about(op) {
+            return Ok(Seen::AsItCame);
+        }
         if let Some(filter) = &self.filter
             && patch::answer(filter, op, &context)? == Some(false)
         {
@@ -192,17 +196,17 @@ impl Mapping {
         // What an event left there that was rejected half way.
         rows.discard();
         let mut changes = Changes::new();
-        for (number, table) in self.tables.iter().enumerate() {
-            let mapped = table.map(number, op, &mut context, rows, &mut changes);
-            mapped.map_err(|why| self.of_table(table, why))?;
+        let mut reaches_none = true;
+        for (number, table) in (0..).zip(&self.tables) {
+            let skipped = table.passes_over(op, &context).map_err(|why| self.of_table(table, why))?;
+            if skipped.is_none() {
+                reaches_none = false;
+                let mapped = table.map(number, op, &mut context, rows, &mut changes);
+                mapped.map_err(|why| self.of_table(table, why))?;
+            }
         }
-        Ok(Mapped::Changes(changes))
+        Ok(if reaches_none { Mapped::Skip } else { Mapped::Changes(changes) })
     }
-}
-
-/// Whether filter and reshaping have to do with an event. A delete may bring a document, but only for the columns of its key.
-fn is_asked_about(document: &Document, op: Op) -> bool {
-    !matches!(document, Document::None | Document::Missing) && op != Op::Delete
 }
 
 /// What the columns see of a document.

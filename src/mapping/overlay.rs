@@ -28,7 +28,7 @@ pub fn put_over(below: Layer<'_>, above: Layer<'_>, adds: &[usize]) -> Option<(R
     }
     all.extend(over);
     let whole = below.1.is_none() || above.1.is_none();
-    let places = (!whole).then(|| all.iter().map(|(place, _)| *place).collect());
+    let places = (!whole).then(|| Places::new(all.iter().map(|(place, _)| *place).collect()));
     Some((all.into_iter().map(|(_, value)| value).collect(), places))
 }
 
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn what_is_above_counts_and_the_rest_stays() {
-        let places = |places: &[usize]| Some(Places::from(places));
+        let places = |places: &[usize]| Some(Places::new(places.to_vec()));
         for (below, of_below, above, of_above, expected, of_expected) in [
             (&[1, 2, 3][..], None, &[1, 9][..], places(&[0, 2]), &[1, 2, 9][..], None),
             (&[1, 2], places(&[0, 1]), &[1, 9], places(&[0, 3]), &[1, 2, 9], places(&[0, 1, 3])),

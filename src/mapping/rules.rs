@@ -1,5 +1,6 @@
 //! What a table needs for rows that are added to, versioned, marked as deleted, or many of one document.
 
+use super::change::Places;
 use super::compile::plain;
 use super::convert;
 use super::family::FamilyMapping;
@@ -91,7 +92,12 @@ pub fn soft_delete(column: &Column, columns: &mut Vec<MappedColumn>, key: &[usiz
     columns.push(plain(column, alive));
     let mut marked: Vec<usize> = key.iter().copied().chain([place]).collect();
     marked.sort_unstable();
-    Ok(SoftDelete { place, mark: plain(column, deleted), deleted: marked.into(), updated: (0..place).collect() })
+    Ok(SoftDelete {
+        place,
+        mark: plain(column, deleted),
+        deleted: marked.into(),
+        updated: Places::new((0..place).collect()),
+    })
 }
 
 /// Finds the table with the own row of each document of which the table at `place` has many.

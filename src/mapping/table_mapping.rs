@@ -6,10 +6,11 @@ use super::context::Context;
 use super::family::{FamilyChange, FamilyMapping};
 use super::path::Path;
 use super::source::{MaskedSource, Source};
-use super::{Change, ChangeKind, Changes, Extent, Places, convert};
+use super::{Change, ChangeKind, Changes, Extent, Places, Skipped, convert, patch};
 use crate::event::{Op, Rejection, RejectionClass};
+use crate::expression::Expression;
 use crate::row::{Row, RowWriter, Value};
-use crate::settings::{OnMissing, OnNull, WriteBehind, WriteMode};
+use crate::settings::{OnNull, WriteBehind, WriteMode};
 use crate::table::{Column, EndBlanks, Table, TablePlan};
 use crate::value_format::ValueFormat;
 
@@ -26,7 +27,7 @@ pub struct TableMapping {
     pub key: Vec<usize>,
     pub(super) mode: WriteMode,
     pub(super) write_behind: WriteBehind,
-    pub(super) on_missing: OnMissing,
+    pub(super) filter: Option<Expression>,
     pub(super) rows_in_order: bool,
     /// The columns whose values are added.
     pub(super) adds: Vec<usize>,
@@ -81,7 +82,7 @@ impl TableMapping {
         let WriteBehind { insert, upsert, update, patch, delete } = self.write_behind;
         let (inserts, updates) = (insert || upsert, update || patch);
         let keyed = !self.key.is_empty();
-        let deletes = keyed && (delete || self.on_missing == OnMissing::Delete);
+        let deletes = keyed && delete;
         let upserts = inserts && self.mode == WriteMode::Upsert;
         match &self.family {
             // What is there is replaced as a whole, or by the key.
@@ -144,10 +145,30 @@ impl TableMapping {
         self.adds.iter().any(|place| matches!(self.columns[*place].source, Source::Member(..)))
     }
 
+    /// Why an event that does `op` does not reach the table, if so.
+    #[inline]
+    pub(super) fn passes_over(&self, op: Op, context: &Context<'_>) -> Result<Option<Skipped>, Rejection> {
+        let takes_all = self.filter.is_none() && self.write_behind.allows(op);
+        if takes_all { Ok(None) } else { self.choose(op, context) }
+    }
+
+    #[inline(never)]
+    fn choose(&self, op: Op, context: &Context<'_>) -> Result<Option<Skipped>, Rejection> {
+        if !self.write_behind.allows(op) {
+            return Ok(Some(Skipped::Operation(op)));
+        }
+        match &self.filter {
+            Some(filter) if context.is_asked_about(op) => {
+                Ok((patch::answer(filter, op, context)? == Some(false)).then_some(Skipped::Filter))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Maps an event that does `op` to changes of this table, which has number `table` in the mapping: mostly to one.
     pub(super) fn map(
         &self,
-        table: usize,
+        table: u16,
         op: Op,
         context: &mut Context<'_>,
         rows: &mut RowWriter,
@@ -277,7 +298,8 @@ impl TableMapping {
         let keyed = |kind| {
             if self.key.is_empty() {
                 let message = format!(
-                    "operation `{op}` needs to know which columns identify a row of {}: name them in `key`",
+                    "operation `{op}` needs to know which columns identify a row of {}: name them in `key`, or pass such \
+                     events over with `write_behind: {{{op}: false}}`",
                     self.table.name
                 );
                 return Err(Rejection::new(RejectionClass::UnknownOp, message));

@@ -69,6 +69,9 @@ impl Mapping {
         let Some(members) = Members::find(document, &self.paths)? else { return Ok(()) };
         let context = Context::new(origin, document, Some(members));
         for (table, paths) in self.tables.iter().zip(tables) {
+            if table.passes_over(event.op, &context)?.is_some() {
+                continue;
+            }
             paths.documents += 1;
             for (column, found) in table.columns.iter().zip(&mut paths.found) {
                 *found |= context.finds(column.source.unmasked());

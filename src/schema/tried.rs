@@ -19,6 +19,8 @@ pub struct Tried {
     pub passed_over: BTreeMap<Skipped, usize>,
     /// Those that would become dead letters, by setting and class, those with the newest event first.
     pub refused: Vec<Refused>,
+    /// The numbers, in the settings, of the tables that some event that fits reaches.
+    pub reached: BTreeSet<usize>,
     /// Columns that hold a value of an event that fits: the number of the table in the settings, and the name.
     pub(super) held: BTreeSet<(usize, String)>,
 }
@@ -65,6 +67,7 @@ pub fn try_out(stream: &StreamSettings, mapping: &Mapping, samples: &[Sample]) -
         match mapped {
             Ok((Mapped::Changes(changes), _)) => {
                 tried.fit += 1;
+                tried.reached.extend(changes.iter().map(|change| mapping.tables()[usize::from(change.table)].number));
                 each_value(mapping, &changes, |table, column, value| {
                     if *value != Value::Null {
                         tried.held.insert((table, column.to_owned()));
@@ -100,7 +103,7 @@ fn setting_of(stream: &StreamSettings, why: &Rejection) -> String {
 /// Tells of every value that is written, not of those that find rows to be deleted: the number of its table in the settings, its column, and itself.
 pub(super) fn each_value(mapping: &Mapping, changes: &Changes, mut tell: impl FnMut(usize, &str, &Value<'_>)) {
     for change in changes.iter().filter(|change| change.kind != ChangeKind::Delete) {
-        let table = &mapping.tables()[change.table];
+        let table = &mapping.tables()[usize::from(change.table)];
         let mut tell_row = |row: &Row, places: &mut dyn Iterator<Item = usize>| {
             for (place, value) in places.zip(row.values()) {
                 tell(table.number, &table.columns[place].column.name, &value);

@@ -1,5 +1,6 @@
 //! What is written where: the settings of tables and columns.
 
+use super::WriteBehind;
 use crate::value_format::ValueFormat;
 
 /// `streams.<entity>.tables.<name>.*`, or the same keys at the stream itself: one table and what is written to it.
@@ -15,6 +16,10 @@ pub struct TableSettings {
     pub key: Vec<String>,
     /// With which options columns that are not named take the member of their name, if they do: `"*": auto`.
     pub auto: Option<ColumnSettings>,
+    /// Which operations reach it.
+    pub write_behind: WriteBehind,
+    /// Which of the stream's events reach it, in jq.
+    pub filter: Option<String>,
     /// The named columns, ordered by name.
     pub columns: Vec<ColumnSettings>,
     /// Columns to which nothing is to be written, also where others are taken by themselves: `COLUMN: null`.

@@ -357,7 +357,8 @@ pub struct FieldNames {
     pub ack: String,
 }
 
-/// Which operations are written behind: `streams.<entity>.write_behind.*`. What is off is counted and passed over.
+/// Which operations are written behind: `write_behind.*` of a stream, and of each of its tables. What is off everywhere is
+/// counted and passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteBehind {
     /// `insert`
@@ -373,6 +374,21 @@ pub struct WriteBehind {
 }
 
 impl WriteBehind {
+    /// Nothing.
+    pub const NONE: WriteBehind =
+        WriteBehind { insert: false, upsert: false, update: false, patch: false, delete: false };
+
+    /// What one of the two allows.
+    pub fn or(self, other: WriteBehind) -> WriteBehind {
+        WriteBehind {
+            insert: self.insert || other.insert,
+            upsert: self.upsert || other.upsert,
+            update: self.update || other.update,
+            patch: self.patch || other.patch,
+            delete: self.delete || other.delete,
+        }
+    }
+
     /// Whether `op` is written behind.
     pub fn allows(&self, op: Op) -> bool {
         match op {
@@ -424,13 +440,16 @@ pub struct StreamSettings {
     pub max_in_flight_bytes: usize,
     /// How often the checkpoint of a lane without entries is moved on.
     pub idle_checkpoint: Duration,
-    /// Which operations are written.
-    pub write_behind: WriteBehind,
     /// The tables it is written to, ordered by name; at least one.
     pub tables: Vec<TableSettings>,
 }
 
 impl StreamSettings {
+    /// The operations that reach some table.
+    pub fn write_behind(&self) -> WriteBehind {
+        self.tables.iter().fold(WriteBehind::NONE, |all, table| all.or(table.write_behind))
+    }
+
     /// The names of its tables, for people.
     pub fn table_names(&self) -> String {
         self.tables.iter().map(|table| table.table.as_str()).collect::<Vec<_>>().join(", ")

@@ -211,6 +211,11 @@ impl<'a> Section<'a> {
         self.read(key, false, |value, _| scalar::flag(value)).unwrap_or_default()
     }
 
+    /// The same, which may be absent: `null`.
+    pub(super) fn optional_flag(&self, key: &str) -> Option<bool> {
+        self.read(key, false, |value, _| optional(value, scalar::flag)).flatten()
+    }
+
     /// One of the names of `choices`.
     pub(super) fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> T {
         self.read(key, false, |value, _| scalar::choice(value, choices)).unwrap_or(choices[0].1)

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::StreamSettings;
 use super::layer::LayerKind;
 use super::problem::Report;
 use super::section::{Scope, Section, TABLES_MISPLACED};
 use super::tables::{self, Defaults};
 use super::{DocumentSource, FieldNames, LogSettings, OnMissing, OnReset, StartId};
-use super::{StreamSettings, WriteBehind};
 use crate::expression::TEXT_MAX as EXPRESSION_MAX;
 
 /// Bytes of a Redis key that the bookkeeping tables have room for.
@@ -104,7 +104,6 @@ fn stream(
         transformers: section.integer("transformers", 1..=64),
         max_in_flight_bytes: section.integer("max_in_flight_bytes", 1024..=64 << 30),
         idle_checkpoint: section.milliseconds("idle_checkpoint_ms", 10..=600_000),
-        write_behind: write_behind(&section.section("write_behind")),
         filter: section.optional_lines("filter", EXPRESSION_MAX),
         reshape: section.optional_lines("reshape", EXPRESSION_MAX),
         key_pattern: section.optional_text("key_pattern", 1..=1024),
@@ -134,18 +133,6 @@ fn fields(section: &Section) -> FieldNames {
     names
 }
 
-fn write_behind(section: &Section) -> WriteBehind {
-    let allowed = WriteBehind {
-        insert: section.flag("insert"),
-        upsert: section.flag("upsert"),
-        update: section.flag("update"),
-        patch: section.flag("patch"),
-        delete: section.flag("delete"),
-    };
-    section.finish();
-    allowed
-}
-
 /// Rules about several keys of one stream.
 fn check(stream: &StreamSettings, section: &Section) {
     let entity = &stream.entity;
@@ -154,6 +141,9 @@ fn check(stream: &StreamSettings, section: &Section) {
     }
     if section.sound(&["stream_name"]) && !(1..=STREAM_NAME_BYTES_MAX).contains(&stream.stream_name.len()) {
         section.refuse("stream_name", format!("must be 1 to {STREAM_NAME_BYTES_MAX} bytes"));
+    }
+    if section.sound(&["on_missing"]) && stream.on_missing == OnMissing::Delete && !stream.write_behind().delete {
+        section.refuse("on_missing", "is delete, and `write_behind.delete` is false: nothing would be deleted");
     }
     const MASK_KEY_BYTES_MIN: usize = 16;
     if stream.mask_key.as_ref().is_some_and(|key| key.expose().len() < MASK_KEY_BYTES_MIN) {

@@ -1,10 +1,15 @@
 //! `streams.*.tables` and `table_defaults`: the tables of a stream, or the one of which the keys stand at the stream.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use super::columns::{self, Columns};
 use super::section::{Section, nearest};
-use super::{ColumnSettings, ColumnSource, TableSettings, WriteMode};
+use super::{ColumnSettings, ColumnSource, TableSettings, WriteBehind, WriteMode};
+use crate::event::Op;
+use crate::expression::TEXT_MAX as EXPRESSION_MAX;
 
 const MODE: [(&str, WriteMode); 2] = [("append", WriteMode::Append), ("upsert", WriteMode::Upsert)];
 
@@ -21,7 +26,7 @@ impl<'a> Defaults<'a> {
     /// Reads each once for itself, so that its problems are told even if everybody overrides them.
     pub(super) fn new(root: &Section<'a>) -> Self {
         let defaults = Defaults { table: root.section("table_defaults"), column: root.section("column_defaults") };
-        table(&defaults.table, "NAME", &defaults.column);
+        one_of_several(&defaults.table, "NAME", &defaults, WriteBehind::NONE);
         defaults.table.finish();
         columns::read_defaults(&defaults.column);
         defaults
@@ -38,8 +43,9 @@ pub(super) fn read(
 ) -> Vec<TableSettings> {
     let sections = stream.section("tables");
     let names: Vec<&str> = sections.names().into_iter().collect();
+    let write_behind = write_behind(&stream.section("write_behind"), |section, op| section.flag(op.name()));
     // Asked for in any case: they are known.
-    let short = table(stream, entity, &defaults.column);
+    let short = TableSettings { write_behind, ..table(stream, entity, &defaults.column) };
     let Some(entities) = entities else { return vec![short] };
     if names.is_empty() {
         // A misspelled entity becomes a stream of its own, and this is how it shows.
@@ -58,12 +64,34 @@ pub(super) fn read(
     }
     let tables = names.into_iter().map(|name| {
         let section = sections.section(name).or(&defaults.table);
-        let read = table(&section, name, &defaults.column);
+        let read = one_of_several(&section, name, defaults, write_behind);
         section.finish();
         check(&read, &section, "");
         read
     });
     tables.collect()
+}
+
+/// A table below `tables`; `of_stream` is what holds for operations of which it says nothing.
+fn one_of_several(section: &Section, name: &str, defaults: &Defaults, of_stream: WriteBehind) -> TableSettings {
+    let own = |section: &Section, op: Op| section.optional_flag(op.name()).unwrap_or_else(|| of_stream.allows(op));
+    TableSettings {
+        write_behind: write_behind(&section.section("write_behind"), own),
+        filter: section.optional_lines("filter", EXPRESSION_MAX),
+        ..table(section, name, &defaults.column)
+    }
+}
+
+fn write_behind(section: &Section, allows: impl Fn(&Section, Op) -> bool) -> WriteBehind {
+    let allowed = WriteBehind {
+        insert: allows(section, Op::Insert),
+        upsert: allows(section, Op::Upsert),
+        update: allows(section, Op::Update),
+        patch: allows(section, Op::Patch),
+        delete: allows(section, Op::Delete),
+    };
+    section.finish();
+    allowed
 }
 
 fn table(section: &Section, name: &str, column_defaults: &Section) -> TableSettings {
@@ -80,6 +108,8 @@ fn table(section: &Section, name: &str, column_defaults: &Section) -> TableSetti
         table: name_of(section).unwrap_or_else(|| name.to_owned()),
         mode: section.choice("mode", &MODE),
         key: section.list("key"),
+        write_behind: WriteBehind::NONE,
+        filter: None,
         auto,
         columns: named,
         left_out,

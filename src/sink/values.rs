@@ -343,7 +343,7 @@ mod tests {
         let plan = TablePlan { version: Some(3), ..plan(&["a", "id", "b", "v"], &[1]) };
         let mut statements = ValuesStatements::new(DbBackend::Sqlite, &plan);
         let rows = [row(&[7, 20, 5])];
-        let step = Step { columns: Some([1, 2, 3].into()), ..steps(ChangeKind::Update, &rows) };
+        let step = Step { columns: Some(Places::new(vec![1, 2, 3])), ..steps(ChangeKind::Update, &rows) };
         let sql = r#"UPDATE "t" AS t SET "b" = ?1, "v" = ?2 WHERE "id" = ?3 AND (t."v" IS NULL OR t."v" <= ?2)"#;
         assert_eq!(written(&mut statements, &step), [(sql.to_owned(), vec![20, 5, 7])]);
         let mut statements = ValuesStatements::new(DbBackend::MySql, &plan);

@@ -208,7 +208,7 @@ pub(super) fn executed(mut replies: Vec<Value>) -> Result<Vec<Value>, NotRun> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{FieldNames, OnMissing, OnReset, StartId, WriteBehind};
+    use crate::settings::{FieldNames, OnMissing, OnReset, StartId};
     use serde_json::json;
     use std::time::Duration;
 
@@ -235,7 +235,6 @@ mod tests {
             transformers: 1,
             max_in_flight_bytes: 1 << 20,
             idle_checkpoint: Duration::from_secs(1),
-            write_behind: WriteBehind { insert: true, upsert: true, update: true, patch: true, delete: true },
             filter: None,
             reshape: None,
             key_pattern: None,

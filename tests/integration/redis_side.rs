@@ -11,7 +11,6 @@ use redis::{Cmd, FromRedisValue};
 use write_behind::event::StreamId;
 use write_behind::settings::{
     DocumentSource, FieldNames, LogFormat, LogSettings, OnMissing, OnReset, RedisSettings, StartId, StreamSettings,
-    WriteBehind,
 };
 use write_behind::stream::connection::{RedisClient, RedisConnection};
 use write_behind::stream::read_connection::ReadConnection;
@@ -82,7 +81,6 @@ fn stream(entity: &str, document: DocumentSource) -> StreamSettings {
         transformers: 1,
         max_in_flight_bytes: 1 << 20,
         idle_checkpoint: Duration::from_secs(1),
-        write_behind: WriteBehind { insert: true, upsert: true, update: true, patch: true, delete: true },
         filter: None,
         reshape: None,
         key_pattern: None,

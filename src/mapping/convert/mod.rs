@@ -98,6 +98,7 @@ fn list(json: &str, column: &Column, format: &ValueFormat) -> Result<Value<'stat
 }
 
 /// The text of a JSON string, which is known to be one, if it stands there as it is.
+#[inline(always)]
 fn unescaped(json: &str) -> Option<&str> {
     json.get(1..json.len() - 1).filter(|text| !text.as_bytes().contains(&b'\\'))
 }
@@ -194,6 +195,7 @@ pub fn json_type(json: &str) -> &'static str {
     }
 }
 
+#[cold]
 fn wrong_type(json: &str, column: &Column) -> Rejection {
     let takes = match &column.kind {
         ColumnKind::Bool => "true or false",
@@ -218,6 +220,7 @@ fn wrong_type(json: &str, column: &Column) -> Rejection {
     Rejection::new(RejectionClass::WrongType, message)
 }
 
+#[cold]
 fn out_of_range(value: &str, why: &str) -> Rejection {
     Rejection::new(RejectionClass::OutOfRange, format!("{} {why}", shown(value)))
 }

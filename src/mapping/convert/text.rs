@@ -5,7 +5,7 @@ use crate::event::{Rejection, RejectionClass};
 use crate::row::Value;
 
 /// A text that is as long as the column takes.
-#[inline]
+#[inline(always)]
 pub fn within(value: &str, max_chars: Option<u64>, max_bytes: Option<u64>) -> Result<Value<'_>, Rejection> {
     let bytes = value.len() as u64;
     // The length in bytes is no less than the length in characters, and costs nothing to know.
@@ -30,6 +30,7 @@ fn counted(value: &str, max_chars: Option<u64>, max_bytes: Option<u64>) -> Resul
 
 /// A text without the character NUL, which PostgreSQL cannot store in a text, and at which C programs that read the others
 /// stop.
+#[inline]
 pub fn without_nul(text: &str) -> Result<&str, Rejection> {
     // As bytes, which takes half the time, and every text comes here.
     match text.as_bytes().contains(&0) {

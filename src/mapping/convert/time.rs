@@ -48,6 +48,7 @@ pub fn epoch_ms(ms: u64, column: &Column, format: &ValueFormat) -> Result<Value<
 }
 
 /// An instant with as fine a fraction as the column has, if it is in the column's reach.
+#[inline(always)]
 fn at(micros: i64, written: &str, column: &Column) -> Result<Value<'static>, Rejection> {
     let ColumnKind::Timestamp { fraction_digits, first, last } = column.kind else {
         return Err(wrong_type(written, column));
@@ -66,10 +67,12 @@ pub fn not_in_calendar(text: &str) -> Rejection {
     no_such_time(text, "is a day or a time of day that does not exist")
 }
 
+#[cold]
 fn no_such_time(text: &str, why: &str) -> Rejection {
     Rejection::new(RejectionClass::WrongType, format!("{} {why}", shown(text)))
 }
 
+#[cold]
 fn no_time(text: &str, why: NoTime, zone: Zone) -> Rejection {
     let why = match why {
         NoTime::Unreadable

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::layer::LayerKind;
-use super::super::{ColumnSettings, ColumnSource, DocumentSource, FieldNames, Mask, OnMissing, OnNull, RdbmsKind};
+use super::super::{ColumnSettings, ColumnSource, DocumentSource, FieldNames, OnMissing, RdbmsKind};
 use super::super::{StartId, WriteBehind, WriteMode};
 use super::*;
 use crate::event::StreamId;
@@ -15,12 +15,12 @@ pub(in crate::settings) fn load(text: &str, variables: &[(&str, &str)]) -> Resul
     super::load(file, &variables)
 }
 
-fn good(text: &str, variables: &[(&str, &str)]) -> Settings {
+pub(in crate::settings) fn good(text: &str, variables: &[(&str, &str)]) -> Settings {
     load(text, variables).unwrap_or_else(|problems| panic!("{text}\n{problems}"))
 }
 
 #[track_caller]
-fn assert_problems(text: &str, variables: &[(&str, &str)], expected: &[&str]) {
+pub(in crate::settings) fn assert_problems(text: &str, variables: &[(&str, &str)], expected: &[&str]) {
     let problems = load(text, variables).err().unwrap_or_default().to_string();
     assert_eq!(problems.lines().collect::<Vec<_>>(), expected, "{text}");
 }
@@ -92,7 +92,7 @@ fn the_file_of_the_original_demo_loads_unchanged() {
     assert_eq!(columns(&settings, "user_action"), "action=action ts=timestamp user_id=user_id ");
     assert_eq!((stream.document, stream.on_missing), (DocumentSource::Auto, OnMissing::DeadLetter));
     assert_eq!(
-        stream.write_behind,
+        stream.write_behind(),
         WriteBehind { insert: true, upsert: true, update: true, patch: true, delete: true }
     );
     assert_eq!(stream.fields, {
@@ -383,113 +383,4 @@ fn layers_show_the_names_of_variables_only() {
     let environment = vec![("PIPELINE__REDIS__PASSWORD".to_owned(), "hunter2".to_owned())];
     let debug = format!("{:?}", Layers { file: None, environment });
     assert!(debug.contains("PIPELINE__REDIS__PASSWORD") && !debug.contains("hunter2"), "{debug}");
-}
-
-#[test]
-fn a_stream_has_several_tables_or_the_keys_of_one() {
-    let settings = good(
-        "table_defaults: {mode: upsert, key: [id]}\n\
-         streams:\n  \
-           order:\n    \
-             tables:\n      \
-               orders: {columns: {id: id, total: {from: total, default: 0, required: true}}}\n      \
-               items: {table: shop.order_items, mode: append, columns: auto}\n  \
-           plain: {columns: {id: $id, v: {value: x, on_null: reject}, \"*\": auto}}\n",
-        &[("PIPELINE__STREAMS__ORDER__TABLES__ORDERS__COLUMNS__TOTAL__DEFAULT", "7")],
-    );
-    let [items, orders] = settings.stream("order").expect("runs").tables.as_slice() else { panic!("{settings:?}") };
-    assert_eq!((items.setting.as_str(), items.table.as_str()), ("streams.order.tables.items", "shop.order_items"));
-    assert_eq!((items.auto.is_some(), items.columns.len(), items.mode), (true, 0, WriteMode::Append));
-    assert_eq!(
-        (orders.table.as_str(), orders.mode, orders.key.as_slice()),
-        ("orders", WriteMode::Upsert, &["id".into()][..])
-    );
-    let total =
-        ColumnSettings { default: Some("\"7\"".into()), required: true, ..ColumnSettings::from("total", "total") };
-    assert_eq!(orders.columns, [ColumnSettings::from("id", "id"), total]);
-    let [plain] = settings.stream("plain").expect("runs").tables.as_slice() else { panic!("{settings:?}") };
-    assert_eq!((plain.setting.as_str(), plain.mode, plain.auto.is_some()), ("streams.plain", WriteMode::Upsert, true));
-    let v = ColumnSettings {
-        source: ColumnSource::Constant("\"x\"".into()),
-        on_null: OnNull::Reject,
-        ..ColumnSettings::from("v", "")
-    };
-    assert_eq!(plain.columns, [ColumnSettings::from("id", "$id"), v]);
-}
-
-#[test]
-fn every_column_has_what_column_defaults_say() {
-    let settings = good(
-        "column_defaults: {mask: redact}\n\
-         streams: {a: {mask_key: 0123456789abcdef, columns: {a: b, c: {from: d, mask: last4}, \"*\": auto}}}\n",
-        &[],
-    );
-    let stream = settings.stream("a").expect("runs");
-    let masks: Vec<_> = stream.masked_columns().map(|column| (column.column.as_str(), column.mask)).collect();
-    assert_eq!(masks, [("a", Some(Mask::Redact)), ("c", Some(Mask::Last4)), ("*", Some(Mask::Redact))]);
-    assert!(!format!("{settings:?}").contains("0123456789abcdef"));
-}
-
-#[test]
-fn what_is_wrong_with_tables_and_columns_is_said_with_its_place() {
-    for (text, expected) in [
-        ("streams: {a: {mode: upsert, tables: {t: {columns: {i: $id}}}}}", {
-            "streams.a.mode: is the short form of a single table: this stream has `tables`, so put it into one of them"
-        }),
-        ("streams: {a: {tables: {t: {mode: upsert, columns: {i: $id}}}}}", {
-            "streams.a.tables.t.key: must name the columns that identify a row, because mode is upsert"
-        }),
-        ("streams: {a: {tables: {t: {column: {i: $id}, columns: {i: $id}}}}}", {
-            "streams.a.tables.t.column: is not a setting: did you mean `streams.a.tables.t.columns`? (from my.yaml)"
-        }),
-        ("streams: {a: {tables: {t: {}}}}", "streams.a.tables.t.columns: must name at least one column"),
-        ("streams: {a: {columns: {i: {form: x}}}}", {
-            "streams.a.columns.i: needs one of `from`, `value`, `expr` and `add`\n\
-             streams.a.columns.i.form: is not a setting: did you mean `streams.a.columns.i.from`? (from my.yaml)"
-        }),
-        ("streams: {a: {columns: {i: {from: x, value: 1}}}}", {
-            "streams.a.columns.i: can have only one of `from`, `value`, `expr` and `add`"
-        }),
-        ("streams: {a: {columns: {i: {from: x, default: 1.5}}}}", {
-            "streams.a.columns.i.default: must be a text, a whole number, true or false; put other numbers in quotes, not \
-             1.5 (from my.yaml)"
-        }),
-        ("streams: {a: {columns: all}}", {
-            "streams.a.columns: must be auto, or a section of columns, not `all` (from my.yaml)"
-        }),
-        ("streams: {a: {key: [i], version: v, columns: {i: $id, v: v}}}", {
-            "streams.a.version: needs mode upsert: in mode append every insert is a new row"
-        }),
-        ("streams: {a: {mode: upsert, key: [i], version: w, columns: {i: $id, v: v}}}", {
-            "streams.a.version: names `w`, which is not one of the columns"
-        }),
-        ("streams: {a: {key: [i], soft_delete: d, columns: {i: $id, d: d}}}", {
-            "streams.a.soft_delete: names `d`, which the pipeline sets itself: remove it from `columns`"
-        }),
-        ("streams: {a: {soft_delete: d, columns: {i: $id}}}", {
-            "streams.a.soft_delete: needs `key`: the columns that identify a row"
-        }),
-        ("streams: {a: {columns: {i: $id, n: {add: n}}}}", {
-            "streams.a.key: must name the columns that identify a row, because `n` adds"
-        }),
-        ("streams: {a: {key: [i], columns: {i: $id, n: {add: n}}}}", {
-            "streams.a.mode: must be upsert, because `n` adds: in append every insert is a new row"
-        }),
-        ("streams: {a: {key: [i], for_each: \"l[*]\", columns: {i: $id}}}", {
-            "streams.a.mode: must be upsert for rows with a `key`, which a new list replaces; in append every item is a new \
-             row, and there is no key"
-        }),
-        ("streams: {a: {mode: upsert, key: [i], soft_delete: d, for_each: \"l[*]\", columns: {i: $id}}}", {
-            "streams.a.for_each: cannot stand beside `soft_delete`: put that into a table of its own"
-        }),
-        ("column_defaults: {on_null: ignore}", {
-            "column_defaults.on_null: must be one of write, default, reject, not `ignore` (from my.yaml)"
-        }),
-        ("streams: {a: {mask_key: secret, columns: {i: {from: x, mask: md5}}}}", {
-            "streams.a.columns.i.mask: must be one of none, hash, redact, last4, not `md5` (from my.yaml)\n\
-             streams.a.mask_key: must be 16 to 4096 characters: a short one is guessed"
-        }),
-    ] {
-        assert_problems(text, &[], &expected.lines().collect::<Vec<_>>());
-    }
 }

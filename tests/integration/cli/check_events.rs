@@ -95,6 +95,15 @@ async fn events_that_are_passed_over_are_counted() {
         let (report, _) = told(&redis, &database, &format!("{stream}    columns: {{n: n}}\n")).await;
         assert_parts(&report, parts);
     }
+    database.execute("CREATE TABLE other (n integer)").await;
+    let other = |filter: &str| {
+        format!("    tables: {{thing: {{columns: {{n: n}}}}, other: {{filter: '{filter}', columns: {{n: n}}}}}}\n")
+    };
+    let (_, lines) = told(&redis, &database, &other(".n > 2")).await;
+    assert_eq!(lines, [""; 0]);
+    let (_, lines) = told(&redis, &database, &other(".n > 3")).await;
+    let unreached = "none of the newest 3 events reaches the table: is it as you mean it?";
+    assert_eq!(lines, [format!("warning  streams.thing.tables.other.filter: {unreached}")]);
 }
 
 #[tokio::test]

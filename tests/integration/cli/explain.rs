@@ -186,6 +186,36 @@ async fn what_a_missing_document_means_is_a_setting() {
 }
 
 #[tokio::test]
+async fn tables_that_an_event_does_not_reach_are_told() {
+    let redis = RedisServer::start();
+    let (_database, config) = ready(Kind::Sqlite, &redis).await;
+    let config = config.replace("      cities:\n", "      cities:\n        filter: .address.city == \"Ulm\"\n");
+    let config =
+        config.replace("      orders:\n", "      orders:\n        write_behind: {delete: false, patch: false}\n");
+    let add = async |op: &str, document: &str| {
+        let entry = ["XADD", "stream:order", "*", "key", "order:1", "op", op, "payload", document];
+        let id = command(&redis, &entry).await;
+        succeeding(&config, &["explain", "--stream", "order", "--id", &id]).await
+    };
+    let bern = add("insert", r#"{"customer": {"name": "Ada"}, "total": 1, "address": {"city": "Bern"}}"#).await;
+    assert_parts(&bern, &["table     cities: passed over: `filter` answers false\n", "table     orders: a new row"]);
+    let deleted = add("delete", "").await;
+    assert_parts(
+        &deleted,
+        &["table     orders: passed over: `write_behind.delete` is false\n", "table     cities: the row with this key"],
+    );
+    let neither = add("patch", r#"{"total": 2, "address": {"city": "Bern"}}"#).await;
+    assert_parts(
+        &neither,
+        &[
+            "table     cities: passed over: `filter` answers false\n",
+            "table     orders: passed over: `write_behind.patch` is false\n",
+            "skipped   passed over: no table takes it",
+        ],
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_be_explained_is_said() {
     let redis = RedisServer::start();
     let (_database, config) = ready(Kind::Sqlite, &redis).await;

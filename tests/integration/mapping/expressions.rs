@@ -79,11 +79,16 @@ async fn documents_can_be_reshaped_before_they_are_mapped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_expression_is_refused_with_its_place_before_anything_is_read() {
     let setting = setting(Kind::Sqlite, &["CREATE TABLE thing (id int)"]).await;
-    let stream =
-        "streams:\n  thing:\n    filter: .a ==\n    reshape: .b | repeat(.)\n    columns: {id: {expr: .c + $nobody}}\n";
+    let stream = "streams:\n  thing:\n    filter: .a ==\n    reshape: .b | repeat(.)\n    \
+                  tables: {thing: {filter: '.a [', columns: {id: {expr: .c + $nobody}}}}\n";
     let config = redis_yaml(setting.redis.port()) + &setting.database.settings_yaml() + stream;
     let output = run_pipeline(&config, &["check"], "").await;
-    for words in ["streams.thing.filter: line 1, column ", "streams.thing.reshape: line 1, column 6: ", "$nobody"] {
+    for words in [
+        "streams.thing.filter: line 1, column ",
+        "streams.thing.reshape: line 1, column 6: ",
+        "streams.thing.tables.thing.filter: line 1, column ",
+        "$nobody",
+    ] {
         assert!((output.stdout.clone() + &output.stderr).contains(words), "{words}: {output:?}");
     }
     assert_eq!(output.code, Some(78), "{output:?}");

@@ -93,3 +93,49 @@ async fn an_event_of_which_the_database_refuses_one_row_leaves_none() {
         assert!(dead.iter().all(|letter| letter.starts_with("constraint|table a_letter: ")), "{kind:?}: {dead:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_table_takes_the_operations_and_the_documents_that_it_says() {
+    let tables = [
+        "CREATE TABLE account (id varchar(20) PRIMARY KEY, owner varchar(20))",
+        "CREATE TABLE transfer (id varchar(20) PRIMARY KEY, amount integer)",
+        "CREATE TABLE history (entry varchar(40), op varchar(9))",
+    ];
+    let stream = r#"    on_missing: delete
+    reshape: '. + {kind: ($key | split(":")[0])}'
+    tables:
+      account: {mode: upsert, key: [id], filter: '.kind == "a"', columns: {id: $key, owner: owner}}
+      transfer:
+        mode: upsert
+        key: [id]
+        filter: '.kind == "t"'
+        write_behind: {delete: false, update: false}
+        columns: {id: $key, amount: amount}
+      history: {write_behind: {update: false, patch: false, delete: false}, columns: {entry: $id, op: $op}}
+"#;
+    for kind in Kind::ALL {
+        let mut setting = setting(kind, &tables).await;
+        let entries: [&[(&str, &str)]; 10] = [
+            &[("key", "a:1"), ("payload", r#"{"owner": "Ada"}"#)],
+            &[("key", "a:2"), ("payload", r#"{"owner": "Eve"}"#)],
+            &[("key", "t:1"), ("payload", r#"{"amount": 1}"#)],
+            &[("key", "t:2"), ("payload", r#"{"amount": 2}"#)],
+            // No table takes these two.
+            &[("key", "t:1"), ("op", "update"), ("payload", r#"{"amount": 9}"#)],
+            &[("key", "x:1"), ("op", "update"), ("payload", r#"{"owner": "nobody"}"#)],
+            // The reshaping knows the kind without the document.
+            &[("key", "t:2"), ("op", "patch"), ("payload", r#"{"amount": 3}"#)],
+            &[("key", "a:1"), ("op", "delete")],
+            &[("key", "t:1"), ("op", "delete")],
+            // Its document is gone.
+            &[("key", "a:2"), ("op", "upsert")],
+        ];
+        add(&mut setting, &entries).await;
+        run_through(&setting, stream, 10).await;
+        assert_eq!(dead(&setting).await, [""; 0], "{kind:?}");
+        assert_eq!(setting.rows("SELECT id FROM account").await, [""; 0], "{kind:?}");
+        assert_eq!(setting.rows("SELECT id, amount FROM transfer ORDER BY id").await, ["t:1|1", "t:2|3"], "{kind:?}");
+        assert_eq!(setting.rows("SELECT op FROM history").await, ["insert"; 4], "{kind:?}");
+        assert_eq!(setting.rows("SELECT skipped FROM write_behind_checkpoint").await, ["2"], "{kind:?}");
+    }
+}

@@ -84,7 +84,14 @@ fn unfound(
 /// How many fit, and how many are passed over.
 fn outcome(stream: &StreamSettings, tried: &Tried, report: &mut Report) -> Result<(), PipelineError> {
     let entity = &stream.entity;
-    let Tried { all, fit, passed_over, refused, .. } = tried;
+    let Tried { all, fit, passed_over, refused, reached, .. } = tried;
+    let unreached = stream.tables.iter().enumerate().filter(|(number, _)| *fit > 0 && !reached.contains(number));
+    for (_, table) in unreached.filter(|(_, table)| table.filter.is_some()) {
+        report.warning(format_args!(
+            "{}.filter: none of the newest {all} events reaches the table: is it as you mean it?",
+            table.setting
+        ))?;
+    }
     let bad: usize = refused.iter().map(|refused| refused.events).sum();
     if let Some((why, count)) = passed_over.iter().max_by_key(|(_, count)| **count).filter(|_| *fit == 0) {
         report.warning(format_args!(

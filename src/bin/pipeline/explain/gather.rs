@@ -7,7 +7,7 @@ use write_behind::error::PipelineError;
 use write_behind::event::{Document, Entry, Rejection, StreamId};
 use write_behind::fields::Fields;
 use write_behind::lane::lane_of_entry;
-use write_behind::mapping::{Change, ChangeKind, Changes, Explanation, Extent, Mapped, Mapping, fold};
+use write_behind::mapping::{Change, ChangeKind, Changes, Explanation, Extent, Mapped, Mapping, Skipped, fold};
 use write_behind::row::Value;
 use write_behind::settings::{OnMissing, Settings, StreamSettings};
 use write_behind::sink::{Target, checkpoint};
@@ -17,7 +17,7 @@ use write_behind::stream::documents::DocumentFetcher;
 use write_behind::stream::read_connection::ReadConnection;
 use write_behind::table::TablePlan;
 
-use super::told::{Cell, Explained, Found, Lane, Rejected, Row, Step};
+use super::told::{Cell, Explained, Found, Lane, PassedOver, Rejected, Row, Step};
 use super::{trial, value};
 use crate::database::migrations;
 
@@ -124,7 +124,7 @@ impl<'a> Gatherer<'a> {
                 Found { place, content: content(copy.as_ref().unwrap_or(document)) }
             }
         });
-        let Explanation { filter, reshape, skipped, outcome } = self.mapping.explain(entry, &event, &document);
+        let Explanation { filter, reshape, skipped, tables, outcome } = self.mapping.explain(entry, &event, &document);
         told.filter = filter.map(|(expression, answer)| {
             let words = |answer: Option<bool>| match answer {
                 Some(answer) => answer.to_string(),
@@ -139,6 +139,11 @@ impl<'a> Gatherer<'a> {
             Step { expression, result: self.result(made) }
         });
         told.skipped = skipped.map(|why| why.to_string());
+        let passed_over = |(place, why): (usize, Skipped)| PassedOver {
+            table: self.mapping.tables()[place].table.name.to_string(),
+            why: why.to_string(),
+        };
+        told.passed_over = tables.into_iter().map(passed_over).collect();
         Ok(outcome.map(|mapped| match mapped {
             Mapped::Changes(changes) => Some(changes),
             Mapped::Skip => None,
@@ -157,7 +162,7 @@ impl<'a> Gatherer<'a> {
 
     async fn sql(&self, changes: &Changes, dry_run: bool, told: &mut Explained) -> Result<(), PipelineError> {
         let plans = self.mapping.plans();
-        told.rows = changes.iter().flat_map(|change| self.rows(change, &plans[change.table])).collect();
+        told.rows = changes.iter().flat_map(|change| self.rows(change, &plans[usize::from(change.table)])).collect();
         let steps = fold(changes, &plans);
         let mut session = self.target.open_session(&plans).await?;
         told.statements = trial::statements(session.as_mut(), &steps)?;
@@ -191,7 +196,7 @@ impl<'a> Gatherer<'a> {
             (_, ChangeKind::Update) => "the new values of the row with this key, if there is one",
             (_, ChangeKind::Delete) => "the row with this key is deleted",
         };
-        let table = &self.mapping.tables()[change.table];
+        let table = &self.mapping.tables()[usize::from(change.table)];
         let cell = |(place, value): (&usize, Value<'_>)| {
             let mapped = &table.columns[*place];
             Cell {

@@ -19,6 +19,8 @@ pub struct Explained {
     pub document: Option<Found>,
     pub filter: Option<Step>,
     pub reshape: Option<Step>,
+    /// The tables that pass the event over.
+    pub passed_over: Vec<PassedOver>,
     pub rows: Vec<Row>,
     /// The SQL that would run, in this order.
     pub statements: Vec<String>,
@@ -56,6 +58,13 @@ pub struct Found {
 pub struct Step {
     pub expression: String,
     pub result: String,
+}
+
+/// A table that the event does not reach.
+#[derive(Debug, Serialize)]
+pub struct PassedOver {
+    pub table: String,
+    pub why: String,
 }
 
 /// A row of a table.

@@ -2,7 +2,7 @@
 
 use console::{measure_text_width, style};
 
-use super::told::{Cell, DryRun, Explained, Lane, Rejected, Row};
+use super::told::{Cell, DryRun, Explained, Lane, PassedOver, Rejected, Row};
 use crate::output::printable;
 
 /// Most lines and characters of a document.
@@ -41,6 +41,9 @@ pub fn lines(told: &Explained) -> Vec<String> {
                 lines.extend_from_slice(several);
             }
         }
+    }
+    for PassedOver { table, why } in &told.passed_over {
+        lines.push(format!("{:<10}{}: passed over: {why}", "table", printable(table)));
     }
     told.rows.iter().for_each(|of_table| lines.extend(row(of_table)));
     for statement in &told.statements {

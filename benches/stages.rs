@@ -188,8 +188,8 @@ fn encode_mysql(group: &mut BenchmarkGroup<'_, WallTime>, batch: &Batch) {
         bencher.iter(|| {
             for (sql, rows) in statements.of(&steps[0]) {
                 let mut arguments = MySqlArguments::default();
-                for value in rows.iter().flat_map(Row::values) {
-                    bind_mysql(&mut arguments, &value).expect("an argument");
+                for cell in rows.iter().flat_map(Row::cells) {
+                    bind_mysql(&mut arguments, cell).expect("an argument");
                 }
                 black_box((sql, arguments));
             }
@@ -209,8 +209,8 @@ fn encode_sqlite(group: &mut BenchmarkGroup<'_, WallTime>, batch: &Batch) {
         bencher.iter(|| {
             for (sql, rows) in statements.of(&steps[0]) {
                 let mut statement = connection.prepare_cached(&sql).expect("a statement");
-                for (place, value) in (1..).zip(rows.iter().flat_map(Row::values)) {
-                    bind_sqlite(&mut statement, place, &value).expect("an argument");
+                for (place, cell) in (1..).zip(rows.iter().flat_map(Row::cells)) {
+                    bind_sqlite(&mut statement, place, cell).expect("an argument");
                 }
             }
         });

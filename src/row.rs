@@ -59,6 +59,9 @@ impl Array<'_> {
     }
 }
 
+/// What a value weighs in a statement that has no length of its own, and what is around one that has.
+const SCALAR_BYTES: usize = 16;
+
 /// Bytes of a dimension's length.
 const LENGTH_BYTES: usize = 4;
 
@@ -94,12 +97,11 @@ impl<'a> Value<'a> {
 
     /// What the value weighs in a statement, in bytes, roughly.
     pub fn bytes(&self) -> usize {
-        const SCALAR: usize = 16;
         match self {
-            Value::Text(text) => text.len() + SCALAR,
-            Value::Bytes(bytes) => bytes.len() + SCALAR,
-            Value::Array(array) => array.0.len() + SCALAR,
-            _ => SCALAR,
+            Value::Text(text) => text.len() + SCALAR_BYTES,
+            Value::Bytes(bytes) => bytes.len() + SCALAR_BYTES,
+            Value::Array(array) => array.0.len() + SCALAR_BYTES,
+            _ => SCALAR_BYTES,
         }
     }
 }
@@ -187,7 +189,7 @@ impl Row {
         Runs(&self.0).map(|run| value_of(run))
     }
 
-    /// The same as they stand in the row, for who passes texts on as bytes: that they are UTF-8 is not checked again.
+    /// The same as they stand in the row, for who passes texts on as they are.
     pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
         Runs(&self.0).map(Cell)
     }
@@ -222,21 +224,37 @@ impl Row {
     }
 }
 
+/// The bytes of a text. It was one when it was pushed, and is not looked at again.
+#[derive(Clone, Copy, Debug)]
+pub struct Utf8<'a>(&'a [u8]);
+
+impl<'a> Utf8<'a> {
+    /// The bytes.
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+}
+
 /// A value as it stands in a row.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell<'a>(&'a [u8]);
 
 impl<'a> Cell<'a> {
-    /// The UTF-8 of a text.
-    #[inline]
-    pub fn text(self) -> Option<&'a [u8]> {
-        self.0.get(HEAD..).filter(|_| self.0[0] == tag::TEXT)
+    /// It, if it is a text.
+    #[inline(always)]
+    pub fn text(self) -> Option<Utf8<'a>> {
+        self.0.get(HEAD..).filter(|_| self.0[0] == tag::TEXT).map(Utf8)
     }
 
     /// The value.
     #[inline(always)]
     pub fn value(self) -> Value<'a> {
         value_of(self.0)
+    }
+
+    /// What it weighs in a statement, as [`Value::bytes`].
+    pub fn bytes(self) -> usize {
+        self.text().map_or_else(|| self.value().bytes(), |text| text.0.len() + SCALAR_BYTES)
     }
 }
 
@@ -257,7 +275,8 @@ const HEAD: usize = 9;
 impl<'a> Iterator for Runs<'a> {
     type Item = &'a [u8];
 
-    #[inline]
+    /// Stands in the loop over all values of every row.
+    #[inline(always)]
     fn next(&mut self) -> Option<&'a [u8]> {
         let length = match *self.0.first()? {
             tag::NULL | tag::FALSE | tag::TRUE => 1,
@@ -275,7 +294,7 @@ fn scalar(run: &[u8]) -> [u8; 8] {
     run.get(1..HEAD).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default()
 }
 
-/// Stands in the loop over all values of every row.
+/// As does this.
 #[inline(always)]
 fn value_of(run: &[u8]) -> Value<'_> {
     let content = || run.get(HEAD..).unwrap_or_default();

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use sea_orm::DbBackend;
-use sea_orm::sqlx::mysql::{MySqlArguments, MySqlConnection};
-use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Executor, MySql};
+use sea_orm::sqlx::encode::IsNull;
+use sea_orm::sqlx::error::BoxDynError;
+use sea_orm::sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlTypeInfo};
+use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Encode, Executor, MySql, Type};
 
 use super::read_back::texts;
 use super::values::ValuesStatements;
 use super::{Answer, ErrorClass, IDLE_MARGIN, Session, Sql, SqlError, TextRow};
 use crate::event::RejectionClass;
 use crate::mapping::Step;
-use crate::row::{Row, Value, day_and_time};
+use crate::row::{Cell, Row, Utf8, Value, day_and_time};
 use crate::table::TablePlan;
 
 /// A connection to a MySQL or MariaDB server.
@@ -49,12 +51,12 @@ struct Bound {
 }
 
 impl Bound {
-    fn new<'v>(sql: Sql, values: impl Iterator<Item = Value<'v>>, packet_bytes_max: usize) -> Result<Bound, SqlError> {
+    fn new(sql: Sql, rows: &[Row], packet_bytes_max: usize) -> Result<Bound, SqlError> {
         let mut arguments = MySqlArguments::default();
         let mut bytes = sql.len();
-        for value in values {
-            bytes += value.bytes();
-            bind(&mut arguments, &value).map_err(SqlError::unbindable)?;
+        for cell in rows.iter().flat_map(Row::cells) {
+            bytes += cell.bytes();
+            bind(&mut arguments, cell).map_err(SqlError::unbindable)?;
         }
         if bytes >= packet_bytes_max {
             // Only a single row can come to this, see `Sizes::rows_of_next`.
@@ -98,7 +100,7 @@ impl Session for MySqlSession {
 
     fn execute<'a>(&'a mut self, sql: Sql, arguments: Vec<Value<'a>>) -> Answer<'a, u64> {
         Box::pin(async move {
-            let bound = Bound::new(sql, arguments.into_iter(), self.packet_bytes_max)?;
+            let bound = Bound::new(sql, &[arguments.into_iter().collect()], self.packet_bytes_max)?;
             bound.run(&mut self.connection).await
         })
     }
@@ -107,8 +109,7 @@ impl Session for MySqlSession {
         let MySqlSession { connection, tables, packet_bytes_max } = self;
         Box::pin(async move {
             let statements = tables[step.table].of(step);
-            let mut bound =
-                statements.map(|(sql, rows)| Bound::new(sql, rows.iter().flat_map(Row::values), *packet_bytes_max));
+            let mut bound = statements.map(|(sql, rows)| Bound::new(sql, &rows, *packet_bytes_max));
             let mut next = bound.next().transpose()?;
             let mut matched = 0;
             while let Some(statement) = next {
@@ -135,22 +136,37 @@ impl Session for MySqlSession {
 
 /// Adds the argument of the next placeholder.
 #[inline]
-pub fn bind(arguments: &mut MySqlArguments, value: &Value<'_>) -> Result<(), sqlx::error::BoxDynError> {
-    match value {
+pub fn bind(arguments: &mut MySqlArguments, cell: Cell<'_>) -> Result<(), BoxDynError> {
+    if let Some(text) = cell.text() {
+        return arguments.add(text);
+    }
+    match cell.value() {
         Value::Null => arguments.add(None::<String>),
-        Value::Bool(value) => arguments.add(*value),
-        Value::Int(value) => arguments.add(*value),
-        Value::UInt(value) => arguments.add(*value),
-        Value::Float(value) => arguments.add(*value),
+        Value::Bool(value) => arguments.add(value),
+        Value::Int(value) => arguments.add(value),
+        Value::UInt(value) => arguments.add(value),
+        Value::Float(value) => arguments.add(value),
         Value::Text(value) => arguments.add(value.as_ref()),
         Value::Bytes(value) => arguments.add(value.as_ref()),
-        Value::Timestamp(micros) => arguments.add(day_and_time(*micros)),
+        Value::Timestamp(micros) => arguments.add(day_and_time(micros)),
         Value::Array(_) => Err(no_arrays()),
+    }
+}
+
+impl Encode<'_, MySql> for Utf8<'_> {
+    fn encode_by_ref(&self, into: &mut Vec<u8>) -> Result<IsNull, BoxDynError> {
+        <&[u8] as Encode<MySql>>::encode(self.bytes(), into)
+    }
+}
+
+impl Type<MySql> for Utf8<'_> {
+    fn type_info() -> MySqlTypeInfo {
+        <str as Type<MySql>>::type_info()
     }
 }
 
 /// The mapping makes none for MySQL's columns.
 #[cold]
-fn no_arrays() -> sqlx::error::BoxDynError {
+fn no_arrays() -> BoxDynError {
     "MySQL has no arrays".into()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::types::{Null, ValueRef};
+use rusqlite::types::{Null, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Error, OpenFlags, Statement};
 use sea_orm::DbBackend;
 
@@ -13,7 +13,7 @@ use super::target::Journal;
 use super::values::ValuesStatements;
 use super::{Answer, Session, Sql, SqlError, TextRow};
 use crate::mapping::Step;
-use crate::row::{Row, Value, day_and_time};
+use crate::row::{Cell, Row, Utf8, Value, day_and_time};
 use crate::table::{Clock, ColumnKind, TablePlan};
 
 /// A connection to an SQLite file.
@@ -107,8 +107,8 @@ impl Session for SqliteSession {
 /// Runs one statement, prepared once a connection; answers the number of rows it changed.
 fn run(connection: &Connection, sql: &str, rows: &[Row]) -> rusqlite::Result<u64> {
     let mut statement = connection.prepare_cached(sql)?;
-    for (place, value) in (1..).zip(rows.iter().flat_map(Row::values)) {
-        bind(&mut statement, place, &value)?;
+    for (place, cell) in (1..).zip(rows.iter().flat_map(Row::cells)) {
+        bind(&mut statement, place, cell)?;
     }
     Ok(statement.raw_execute()? as u64)
 }
@@ -126,21 +126,30 @@ fn text(value: ValueRef<'_>) -> Option<String> {
 
 /// Gives the placeholder at `place`, from 1, its value.
 #[inline]
-pub fn bind(statement: &mut Statement<'_>, place: usize, value: &Value<'_>) -> rusqlite::Result<()> {
-    match value {
+pub fn bind(statement: &mut Statement<'_>, place: usize, cell: Cell<'_>) -> rusqlite::Result<()> {
+    if let Some(text) = cell.text() {
+        return statement.raw_bind_parameter(place, text);
+    }
+    match cell.value() {
         Value::Null => statement.raw_bind_parameter(place, Null),
-        Value::Bool(value) => statement.raw_bind_parameter(place, *value),
-        Value::Int(value) => statement.raw_bind_parameter(place, *value),
+        Value::Bool(value) => statement.raw_bind_parameter(place, value),
+        Value::Int(value) => statement.raw_bind_parameter(place, value),
         Value::UInt(value) => {
             // Over i64::MAX no column of SQLite takes it: the mapping refuses it before.
-            let value = i64::try_from(*value).map_err(|error| Error::ToSqlConversionFailure(error.into()))?;
+            let value = i64::try_from(value).map_err(|error| Error::ToSqlConversionFailure(error.into()))?;
             statement.raw_bind_parameter(place, value)
         }
-        Value::Float(value) => statement.raw_bind_parameter(place, *value),
+        Value::Float(value) => statement.raw_bind_parameter(place, value),
         Value::Text(value) => statement.raw_bind_parameter(place, value.as_ref()),
         Value::Bytes(value) => statement.raw_bind_parameter(place, value.as_ref()),
-        Value::Timestamp(micros) => statement.raw_bind_parameter(place, timestamp(*micros)),
+        Value::Timestamp(micros) => statement.raw_bind_parameter(place, timestamp(micros)),
         Value::Array(_) => Err(Error::ToSqlConversionFailure("SQLite has no arrays".into())),
+    }
+}
+
+impl ToSql for Utf8<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.bytes())))
     }
 }
 

@@ -88,7 +88,7 @@ impl Form {
     #[inline]
     pub fn put_cell(self, cell: Cell<'_>, into: &mut Vec<u8>) -> Result<(), Unfit> {
         match (self, cell.text()) {
-            (Form::Text, Some(text)) => run(into, text),
+            (Form::Text, Some(text)) => run(into, text.bytes()),
             _ => self.put(&cell.value(), into),
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::error::PipelineError;
 use crate::mapping::Mapping;
 use crate::schema::faults;
-use crate::settings::{RdbmsKind, RdbmsSettings, Settings, StreamSettings, TableSettings};
+use crate::settings::{RdbmsKind, RdbmsSettings, Settings, StreamSettings, TableSettings, nearest};
 use crate::sink::{ErrorClass, SqlError, Target, catalogue, rights};
 use crate::stream::capabilities::Capabilities;
 use crate::stream::connection::RedisClient;
@@ -227,7 +227,7 @@ pub async fn compile_mapping(
     for settings in &stream.tables {
         match catalogue::read(target.db(), &TableName::parse(&settings.table)).await? {
             Some(table) => tables.push(table),
-            None => missing.push(missing_table(settings)),
+            None => missing.push(missing_table(settings, &catalogue::names::tables(target.db()).await?)),
         }
     }
     if missing.is_empty() {
@@ -238,12 +238,14 @@ pub async fn compile_mapping(
     Ok(Err(missing))
 }
 
-fn missing_table(settings: &TableSettings) -> String {
+fn missing_table(settings: &TableSettings, there: &[String]) -> String {
     let TableSettings { setting, table, .. } = settings;
+    let near = nearest(table, there.iter().map(String::as_str));
+    let meant = near.map(|near| format!("did you mean `{near}`? Else ")).unwrap_or_default();
     let is_example = table == "user_actions";
     let hint = if is_example { ", or make the shipped example's with `pipeline migrate up --example`" } else { "" };
     format!(
-        "{setting}.table: there is no table `{table}`: create it (`pipeline schema print` gives the SQL, `pipeline schema \
+        "{setting}.table: there is no table `{table}`: {meant}create it (`pipeline schema print` gives the SQL, `pipeline schema \
          apply` runs it), or name another{hint}"
     )
 }

@@ -9,6 +9,7 @@ use super::members::Paths;
 use super::path::Path;
 use crate::expression::{Expression, Reads};
 use crate::row::Value;
+use crate::settings::nearest;
 use crate::table::Column;
 
 /// The names that begin with `$`.
@@ -89,7 +90,7 @@ impl Source {
                     Source::item_member(Path::parse(path)?, paths)
                 }
                 Some(("$", path)) => return Err(format!("`{name}` is not a path here: write `{path}`")),
-                _ => return Err(format!("`{name}` is not one of {NAMES}")),
+                _ => return Err(unknown(name)),
             },
             path => Source::member(Path::parse(path)?, names.paths),
         })
@@ -157,6 +158,15 @@ impl Source {
     }
 }
 
+fn unknown(name: &str) -> String {
+    let (head, tail) = name.split_once('.').map_or((name, String::new()), |(head, tail)| (head, format!(".{tail}")));
+    let heads = ["$id", "$key", "$op", "$stream", "$timestamp", "$field", "$item", "$index"];
+    match nearest(head, heads.into_iter()).filter(|near| *near != head) {
+        Some(near) => format!("`{name}` is not one of {NAMES}: did you mean `{near}{tail}`?"),
+        None => format!("`{name}` is not one of {NAMES}"),
+    }
+}
+
 fn no_items(from: &str) -> String {
     format!("`{from}` needs the table's `for_each`, such as items[*]")
 }
@@ -189,6 +199,27 @@ impl fmt::Display for Source {
             Source::Constant(_) => f.write_str("the constant"),
             Source::Expression(_) => f.write_str("the expression"),
             Source::Masked(masked) => masked.source.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_not_known_gets_the_nearest() {
+        for (from, meant) in [
+            ("$items.sku", ": did you mean `$item.sku`?"),
+            ("$fields.source", ": did you mean `$field.source`?"),
+            ("$time_stamp", ": did you mean `$timestamp`?"),
+            ("$document", ", $index"),
+            ("$field", ", $index"),
+        ] {
+            let (mut paths, mut item_paths) = (Paths::default(), Paths::default());
+            let mut names = Names { key_pattern: None, paths: &mut paths, item_paths: Some(&mut item_paths) };
+            let told = Source::parse(from, &mut names).expect_err(from);
+            assert!(told.starts_with(&format!("`{from}` is not one of $id, ")) && told.ends_with(meant), "{told}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The names that a database has: of the schema where tables are, and of all that an index may not be called.
+//! The names that a database has: of the schema where tables are, of the tables, and of all that an index may not be called.
 
 use sea_orm::{DatabaseConnection, DbBackend};
 
@@ -28,6 +28,25 @@ pub async fn read(db: &DatabaseConnection, rdbms: RdbmsKind) -> Result<Names, Sq
         };
     }
     Ok(names)
+}
+
+/// The tables and views of the database, as settings name them: with their schema where they are not found without.
+pub async fn tables(db: &DatabaseConnection) -> Result<Vec<String>, SqlError> {
+    let sql = match db.get_database_backend() {
+        DbBackend::Postgres => {
+            "SELECT CASE WHEN pg_table_is_visible(c.oid) THEN c.relname::text
+                    ELSE n.nspname::text || '.' || c.relname::text END AS name
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relkind IN ('r', 'p', 'v', 'f') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+             LIMIT 10000"
+        }
+        DbBackend::MySql => {
+            "SELECT CAST(TABLE_NAME AS CHAR) AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()
+             LIMIT 10000"
+        }
+        _ => "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') LIMIT 10000",
+    };
+    texts(&query(db, sql, Vec::new()).await?, "name")
 }
 
 const POSTGRES: &str = "

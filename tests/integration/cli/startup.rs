@@ -89,7 +89,14 @@ async fn a_missing_table_or_column() {
     for kind in Kind::ALL {
         let database = TestDatabase::new(kind).await;
         let config = config(&redis, &database);
-        refused(&config, &["streams.user_action.table", "there is no table `user_actions`", "--example"]).await;
+        refused(&config, &["streams.user_action.table: there is no table `user_actions`: create it", "--example"])
+            .await;
+        database.execute("CREATE TABLE user_action (user_id VARCHAR(50))").await;
+        refused(&config, &["no table `user_actions`: did you mean `user_action`? Else create it"]).await;
+        if kind == Kind::Postgres {
+            database.execute("DROP TABLE user_action; CREATE SCHEMA web; CREATE TABLE web.user_actions (n int)").await;
+            refused(&config, &["no table `user_actions`: did you mean `web.user_actions`? Else"]).await;
+        }
         database.execute("CREATE TABLE user_actions (user_id VARCHAR(50), action VARCHAR(50))").await;
         refused(&config, &["streams.user_action.columns.ts", "no such column", "user_id, action"]).await;
     }

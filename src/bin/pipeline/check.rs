@@ -43,7 +43,10 @@ pub fn check(args: &CheckArgs, layers: &Layers) -> Result<(), PipelineError> {
             let file = layers.file.as_ref().map(|file| format!(" and {}", file.display())).unwrap_or_default();
             let streams: Vec<_> = settings.streams.iter().map(|stream| stream.entity.as_str()).collect();
             report.ok(format_args!("settings: defaults{file}; streams: {}", streams.join(", ")))?;
-            block_on(servers(args, &settings, &mut report))?;
+            // What ends the look at the servers half way is told like all else, and what was found before it too.
+            if let Err(error) = block_on(servers(args, &settings, &mut report)) {
+                report.wrong(&error)?;
+            }
         }
     }
     report.verdict()

@@ -45,14 +45,25 @@ pub struct Table {
     pub unique_keys: Vec<Vec<String>>,
     /// What else can refuse a row, in the database's own words: constraints and triggers. They are only compared.
     pub rules: Vec<String>,
-    /// The tables that its foreign keys refer to, without their schemas.
-    pub references: Vec<String>,
+    /// The columns of its foreign keys.
+    pub references: Vec<Reference>,
     /// Whether PostgreSQL's `COPY` does with it what `INSERT` does, which knows rules, policies and views.
     pub takes_copy: bool,
     /// Why rows in it cannot be part of a transaction (`MyISAM`), if they cannot.
     pub not_transactional: Option<String>,
     /// What of it can be altered.
     pub form: TableForm,
+}
+
+/// A column of a foreign key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reference {
+    /// The table that the key refers to, without its schema.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// Whether a row goes with the one that it refers to (`ON DELETE CASCADE`).
+    pub cascades: bool,
 }
 
 /// What of a table can be altered.
@@ -78,7 +89,18 @@ impl Table {
     /// Whether it may have foreign keys to a table. The schemas of both are not looked at, nor is the case of their names,
     /// which some databases change: an order that nobody needs costs nothing.
     pub fn refers_to(&self, other: &TableName) -> bool {
-        self.references.iter().any(|name| name.to_lowercase() == other.table.to_lowercase())
+        self.references_to(other).next().is_some()
+    }
+
+    /// Whether a row that goes with one of another table may come to refer to another row of it, which it then stays with:
+    /// by a column that is not one of `key`.
+    pub fn may_leave(&self, other: &TableName, key: &[&str]) -> bool {
+        let is_key = |column: &str| key.iter().any(|key| key.to_lowercase() == column.to_lowercase());
+        self.references_to(other).any(|reference| reference.cascades && !is_key(&reference.column))
+    }
+
+    fn references_to(&self, other: &TableName) -> impl Iterator<Item = &Reference> {
+        self.references.iter().filter(|reference| reference.table.to_lowercase() == other.table.to_lowercase())
     }
 
     /// The column called `name`.

@@ -62,21 +62,37 @@ pub fn fold<'a>(changes: impl IntoIterator<Item = &'a Change>, plans: &[TablePla
     let fold = |(number, plan)| TableFold::new(number, plan, expected);
     let mut tables: Vec<_> = plans.iter().enumerate().map(fold).collect();
     let alone = tables.len() == 1;
+    let leaving: Vec<Vec<usize>> = plans.iter().map(|plan| that_may_leave(plan, plans)).collect();
     let marks_matter: Vec<bool> = plans.iter().map(|plan| owns_rows_while_alive(plan, plans)).collect();
     let mut steps = Vec::new();
     for change in changes {
-        // What was written must be written before a row is deleted now, of whichever table: they may refer to each other.
-        if !alone && change.kind == ChangeKind::Delete && tables.iter().any(TableFold::has_written) {
+        let table = usize::from(change.table);
+        // What was written must be written before a row is deleted now, of whichever table: they may refer to each other. What
+        // is folded can wait, unless its rows would be deleted too because of what they refer to until then.
+        if change.kind == ChangeKind::Delete
+            && (!alone && tables.iter().any(TableFold::has_written)
+                || leaving[table].iter().any(|other| tables[*other].has_to_write()))
+        {
             flush(&mut tables, &mut steps);
         }
         // Rows of a document that is marked as deleted stay as they are: what came before must be written before it is.
-        if marks_matter[usize::from(change.table)] && change.is_soft_delete(&plans[usize::from(change.table)]) {
+        if marks_matter[table] && change.is_soft_delete(&plans[table]) {
             flush(&mut tables, &mut steps);
         }
-        tables[usize::from(change.table)].add(change);
+        tables[table].add(change);
     }
     flush(&mut tables, &mut steps);
     steps
+}
+
+/// The places of the tables, be it itself, whose rows go with those of this one that they refer to, unless they refer to
+/// another by then.
+fn that_may_leave(plan: &TablePlan, plans: &[TablePlan]) -> Vec<usize> {
+    let refers = |(_, other): &(usize, &TablePlan)| {
+        let key: Vec<&str> = other.key.iter().map(|place| other.columns[*place].name.as_str()).collect();
+        other.table.may_leave(&plan.table.name, &key)
+    };
+    plans.iter().enumerate().filter(refers).map(|(place, _)| place).collect()
 }
 
 /// Whether rows of other tables are only written while their document's row in this one is not marked as deleted.
@@ -120,6 +136,11 @@ impl<'a, 'p> TableFold<'a, 'p> {
     /// Whether there is something that deletes can no longer go before.
     fn has_written(&self) -> bool {
         self.steps.iter().any(|step| step.kind != ChangeKind::Delete)
+    }
+
+    /// Whether there is anything but deletes.
+    fn has_to_write(&self) -> bool {
+        self.has_written() || self.run.writes
     }
 
     fn add(&mut self, change: &'a Change) {
@@ -182,6 +203,8 @@ fn key_of<'a>(change: &'a Change, plan: &TablePlan) -> Cow<'a, [u8]> {
 struct KeyedRun<'a> {
     place: HashMap<Cow<'a, [u8]>, usize>,
     left: Vec<Left<'a>>,
+    /// Whether there was anything but deletes.
+    writes: bool,
 }
 
 impl<'a> KeyedRun<'a> {
@@ -196,12 +219,14 @@ impl<'a> KeyedRun<'a> {
             self.left.push(Left::default());
             self.left.len() - 1
         });
+        self.writes |= change.kind != ChangeKind::Delete;
         self.left[place].add(change, plan)
     }
 
     /// Deletes go first: they can only make room for the values of a unique column that the others want.
     fn flush(&mut self, table: usize, steps: &mut Vec<Step<'a>>) {
         self.place.clear();
+        self.writes = false;
         // No row joins a step from before: its key may be there already.
         let mut new = Vec::new();
         let left = std::mem::take(&mut self.left);

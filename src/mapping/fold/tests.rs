@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::row::Value;
-use crate::table::{Column, ColumnKind, Family, Owner, Table, TableName};
+use crate::table::{Column, ColumnKind, Family, Owner, Reference, Table, TableName};
 
 use ChangeKind::{Append, Delete, Update, Upsert};
 
@@ -137,6 +137,32 @@ fn keys_that_may_be_one_row_keep_their_order() {
     );
     let in_order = TablePlan { rows_in_order: true, ..plan(false) };
     assert_eq!(kinds(in_order), [(Upsert, 3), (Delete, 1), (Upsert, 1), (Update, 2)]);
+}
+
+#[test]
+fn a_row_that_refers_to_another_one_by_now_is_written_before_its_former_one_goes() {
+    let table = |name: &str, cascading: &[(&str, &str)]| {
+        let reference = |(table, column): &(&str, &str)| Reference {
+            table: (*table).to_owned(),
+            column: (*column).to_owned(),
+            cascades: true,
+        };
+        let references = cascading.iter().map(reference).collect();
+        let table = Table { references, ..Table::new(TableName::parse(name), Vec::new()) };
+        TablePlan { table: table.into(), ..plan(true) }
+    };
+    let of = |table, kind, key| Change { table, ..change(kind, key, 0) };
+    let moved = [of(1, Update, 1), of(0, Delete, 7)];
+    for (plans, changes, expected) in [
+        (vec![table("p", &[]), table("c", &[("P", "a")])], &moved, [(1, Update), (0, Delete)]),
+        // A key stays as it is, and so does what it refers to.
+        (vec![table("p", &[]), table("c", &[("p", "key")])], &moved, [(0, Delete), (1, Update)]),
+        (vec![table("p", &[]), table("c", &[])], &moved, [(0, Delete), (1, Update)]),
+        (vec![table("c", &[("c", "a")])], &[of(0, Upsert, 1), of(0, Delete, 7)], [(0, Upsert), (0, Delete)]),
+    ] {
+        let steps: Vec<_> = fold(changes, &plans).iter().map(|step| (step.table, step.kind)).collect();
+        assert_eq!(steps, expected, "{:?}", plans.last().map(|plan| &plan.table.references));
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod sqlite;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, QueryResult, Statement, Value};
 
 use super::SqlError;
-use crate::table::{Table, TableName};
+use crate::table::{Reference, Table, TableName};
 
 /// Reads what the catalogue says of a table; `None` if there is no such table that this user may see.
 pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Table>, SqlError> {
@@ -35,6 +35,14 @@ async fn query(db: &DatabaseConnection, sql: &str, arguments: Vec<Value>) -> Res
 
 fn texts(rows: &[QueryResult], column: &str) -> Result<Vec<String>, SqlError> {
     rows.iter().map(|row| Ok(row.try_get("", column)?)).collect()
+}
+
+fn references(rows: &[QueryResult]) -> Result<Vec<Reference>, SqlError> {
+    let reference = |row: &QueryResult| {
+        let cascades = row.try_get::<i64>("", "cascades")? != 0;
+        Ok(Reference { table: row.try_get("", "name")?, column: row.try_get("", "column_name")?, cascades })
+    };
+    rows.iter().map(reference).collect()
 }
 
 /// Gathers rows of (index, column), in the order of the index, to one list of columns an index.

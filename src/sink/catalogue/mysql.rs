@@ -5,7 +5,7 @@ use sea_orm::{DatabaseConnection, DbBackend, QueryResult};
 use super::super::SqlError;
 use super::super::sql::quote;
 use super::declared::Declared;
-use super::{by_index, query, texts};
+use super::{by_index, query, references, texts};
 use crate::table::{Address, Clock, Column, ColumnKind, EndBlanks, Table, TableForm, TableName};
 
 // The casts: the two servers, and versions of them, give these columns different types.
@@ -55,7 +55,10 @@ const FOREIGN_KEYS: &str = "
     WHERE k.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND k.TABLE_NAME = ? AND k.REFERENCED_TABLE_NAME IS NOT NULL";
 
 const REFERENCES: &str = "
-    SELECT DISTINCT CAST(k.REFERENCED_TABLE_NAME AS CHAR) AS name FROM information_schema.KEY_COLUMN_USAGE k
+    SELECT CAST(k.REFERENCED_TABLE_NAME AS CHAR) AS name, CAST(k.COLUMN_NAME AS CHAR) AS column_name,
+           CAST(r.DELETE_RULE = 'CASCADE' AS SIGNED) AS cascades
+    FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS r
+      ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND r.TABLE_NAME = k.TABLE_NAME
     WHERE k.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND k.TABLE_NAME = ? AND k.REFERENCED_TABLE_NAME IS NOT NULL";
 
 /// Those that this user may see.
@@ -73,7 +76,7 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
         rules.extend(texts(&query(db, others, place()).await?, "rule")?);
     }
     let unique_keys = by_index(&query(db, UNIQUE, place()).await?)?;
-    let references = texts(&query(db, REFERENCES, place()).await?, "name")?;
+    let references = references(&query(db, REFERENCES, place()).await?)?;
     let (mut not_transactional, mut form) = (None, TableForm::Plain);
     if let Some(row) = query(db, ENGINE, place()).await?.first() {
         let (engine, transactions): (Option<String>, String) =

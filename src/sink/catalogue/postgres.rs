@@ -5,7 +5,7 @@ use sea_orm::{DatabaseConnection, DbBackend, QueryResult};
 use super::super::SqlError;
 use super::super::sql::{quote, quote_table};
 use super::declared::Declared;
-use super::{by_index, query, texts};
+use super::{by_index, query, references, texts};
 use crate::table::{Address, Clock, Column, ColumnKind, EndBlanks, IntervalPart, Table, TableForm, TableName};
 
 const COLUMNS: &str = "
@@ -58,7 +58,9 @@ const RULES: &str = "
 
 /// The tables that foreign keys refer to.
 const REFERENCES: &str = "
-    SELECT DISTINCT t.relname::text AS name FROM pg_constraint c JOIN pg_class t ON t.oid = c.confrelid
+    SELECT t.relname::text AS name, a.attname::text AS column_name, (c.confdeltype = 'c')::int4::int8 AS cascades
+    FROM pg_constraint c JOIN pg_class t ON t.oid = c.confrelid
+    JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
     WHERE c.conrelid = to_regclass($1) AND c.contype = 'f' AND c.conparentid = 0";
 
 /// `COPY` passes rules by, and is refused where row-level security applies to us. A view or a foreign table has its own
@@ -74,7 +76,7 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
     let columns = rows.iter().map(column).collect::<Result<Vec<_>, _>>()?;
     let unique_keys = by_index(&query(db, UNIQUE, vec![regclass.clone().into()]).await?)?;
     let rules = texts(&query(db, RULES, vec![regclass.clone().into()]).await?, "rule")?;
-    let references = texts(&query(db, REFERENCES, vec![regclass.clone().into()]).await?, "name")?;
+    let references = references(&query(db, REFERENCES, vec![regclass.clone().into()]).await?)?;
     let (takes_copy, is_view) = match query(db, TAKES_COPY, vec![regclass.into()]).await?.first() {
         Some(row) => (row.try_get("", "takes_copy")?, row.try_get("", "is_view")?),
         None => (false, false),

@@ -5,7 +5,7 @@ use sea_orm::{DatabaseConnection, DbBackend, QueryResult};
 use super::super::SqlError;
 use super::super::sql::quote;
 use super::super::sqlite::column_kind;
-use super::{by_index, query, texts};
+use super::{by_index, query, references, texts};
 use crate::table::{Column, ColumnKind, Table, TableForm, TableName};
 
 const COLUMNS: &str = r#"
@@ -23,7 +23,9 @@ const UNIQUE: &str = r#"
       AND NOT EXISTS (SELECT 1 FROM pragma_index_info(i.name, ?) e WHERE e.name IS NULL)
     ORDER BY i.seq, c.seqno"#;
 
-const REFERENCES: &str = r#"SELECT DISTINCT "table" AS name FROM pragma_foreign_key_list(?, ?)"#;
+const REFERENCES: &str = r#"
+    SELECT "table" AS name, "from" AS column_name, on_delete = 'CASCADE' AS cascades
+    FROM pragma_foreign_key_list(?, ?)"#;
 
 /// The statements that made the table, its indexes and its triggers.
 const RULES: &str =
@@ -50,7 +52,7 @@ pub async fn read(db: &DatabaseConnection, name: &TableName) -> Result<Option<Ta
     let rules = RULES.replace("{schema}", &quote(DbBackend::Sqlite, &schema));
     let rules = texts(&query(db, &rules, vec![name.table.clone().into()]).await?, "rule")?;
     let place = vec![name.table.clone().into(), schema.clone().into()];
-    let references = texts(&query(db, REFERENCES, place).await?, "name")?;
+    let references = references(&query(db, REFERENCES, place).await?)?;
     let place = vec![name.table.clone().into(), schema.clone().into(), schema.clone().into(), schema.into()];
     let mut unique_keys = by_index(&query(db, UNIQUE, place).await?)?;
     if rules.iter().any(|rule| names_a_collation(rule)) {

@@ -139,3 +139,39 @@ async fn each_table_takes_the_operations_and_the_documents_that_it_says() {
         assert_eq!(setting.rows("SELECT skipped FROM write_behind_checkpoint").await, ["2"], "{kind:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_stays_that_refers_to_another_row_when_its_former_one_is_deleted() {
+    let tables = [
+        "CREATE TABLE parent (id varchar(20) PRIMARY KEY, above varchar(20), \
+         FOREIGN KEY (above) REFERENCES parent (id) ON DELETE CASCADE)",
+        "CREATE TABLE child (id varchar(20) PRIMARY KEY, parent varchar(20), \
+         FOREIGN KEY (parent) REFERENCES parent (id) ON DELETE CASCADE)",
+    ];
+    let stream = r#"    tables:
+      parent: {mode: upsert, key: [id], filter: '.kind == "p"', columns: {id: $key, above: above}}
+      child: {mode: upsert, key: [id], filter: '.kind == "c"', columns: {id: $key, parent: parent}}
+"#;
+    for kind in Kind::ALL {
+        let mut setting = setting(kind, &tables).await;
+        let before: [&[(&str, &str)]; 4] = [
+            &[("key", "p:1"), ("payload", r#"{"kind": "p"}"#)],
+            &[("key", "p:2"), ("payload", r#"{"kind": "p"}"#)],
+            &[("key", "p:3"), ("payload", r#"{"kind": "p", "above": "p:1"}"#)],
+            &[("key", "c:1"), ("payload", r#"{"kind": "c", "parent": "p:1"}"#)],
+        ];
+        add(&mut setting, &before).await;
+        run_through(&setting, stream, 4).await;
+        // In one batch.
+        let after: [&[(&str, &str)]; 3] = [
+            &[("key", "c:1"), ("op", "update"), ("payload", r#"{"kind": "c", "parent": "p:2"}"#)],
+            &[("key", "p:3"), ("op", "patch"), ("payload", r#"{"kind": "p", "above": "p:2"}"#)],
+            &[("key", "p:1"), ("op", "delete")],
+        ];
+        add(&mut setting, &after).await;
+        run_through(&setting, stream, 7).await;
+        assert_eq!(dead(&setting).await, [""; 0], "{kind:?}");
+        assert_eq!(setting.rows("SELECT id, parent FROM child").await, ["c:1|p:2"], "{kind:?}");
+        assert_eq!(setting.rows("SELECT id, above FROM parent ORDER BY id").await, ["p:2|NULL", "p:3|p:2"], "{kind:?}");
+    }
+}

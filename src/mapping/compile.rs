@@ -48,6 +48,7 @@ impl Mapping {
             }
         }
         compiler.problems.extend(shared_by_families(&stream.tables));
+        compiler.problems.extend(written_twice(&stream.tables, &tables, rdbms));
         parents_first(&mut tables);
         let Compiler { key_pattern, paths, problems, .. } = compiler;
         if !problems.is_empty() {
@@ -55,10 +56,8 @@ impl Mapping {
         }
         let masked = tables.iter().flat_map(TableMapping::masked);
         let masked_copies = MaskedCopies::new(stream, key_pattern.as_ref(), reshape.as_ref(), masked).map(Arc::new);
-        let adds_members = tables.iter().any(TableMapping::adds_members);
         Ok(Mapping {
             masked_copies,
-            adds_members,
             tables,
             paths,
             key_pattern,
@@ -325,6 +324,28 @@ fn shared_by_families(tables: &[TableSettings]) -> impl Iterator<Item = String> 
         ))
     };
     tables.iter().enumerate().filter_map(clash)
+}
+
+/// Tables that two entries of one stream change rows of: a batch does what it does for one entry before the other, whatever
+/// the order of the events. New rows have no order.
+fn written_twice(all: &[TableSettings], compiled: &[TableMapping], rdbms: RdbmsKind) -> impl Iterator<Item = String> {
+    let name = move |table: &TableMapping| match rdbms {
+        RdbmsKind::Postgres => table.table.name.to_string(),
+        _ => table.table.name.to_string().to_lowercase(),
+    };
+    let changes = |table: &TableMapping| table.changes().update || table.changes().delete;
+    all.iter().zip(compiled).enumerate().filter_map(move |(place, (settings, table))| {
+        let same = |(other, with): &(&TableSettings, &TableMapping)| {
+            let by_family = other.for_each.is_some() || settings.for_each.is_some();
+            name(with) == name(table) && !by_family && (changes(with) || changes(table))
+        };
+        let (other, _) = all[..place].iter().zip(compiled).find(same)?;
+        let (one, two, table) = (&other.setting, &settings.setting, &table.table.name);
+        Some(format!(
+            "{two}.table: {table} is the table of {one} too, and of two changes of one row the older one could be written \
+             last: put both into one, with `reshape` or `expr`, or let both only take new rows"
+        ))
+    })
 }
 
 /// Puts tables after those that their foreign keys refer to, or that own their rows; what refers to each other in a circle stays as it is.

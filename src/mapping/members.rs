@@ -48,7 +48,11 @@ impl Paths {
     /// The document is not JSON.
     pub fn find<'a>(&self, document: &'a str) -> Result<Found<'a>, serde_json::Error> {
         let mut found = vec![None; self.count];
-        find_below(&self.root, document, &mut found)?;
+        if find_below(&self.root, document, false, &mut found).is_err() {
+            // What a path only leads through may be deeper than the parser goes, or a text with half a surrogate pair.
+            found.fill(None);
+            find_below(&self.root, document, true, &mut found)?;
+        }
         Ok(found)
     }
 
@@ -73,10 +77,11 @@ fn child<'n, K: PartialEq + Clone>(children: &'n mut Vec<(K, Node)>, key: &K) ->
     &mut children[place].1
 }
 
-/// Notes what the paths through `node` lead to in `json`, the text of one value.
-fn find_below<'a>(node: &Node, json: &'a str, found: &mut Found<'a>) -> Result<(), serde_json::Error> {
+/// Notes what the paths through `node` lead to in `json`, the text of one value. Who is `careful` reads every value twice:
+/// first whether it is JSON at all, then what is below it, if anything is.
+fn find_below<'a>(node: &Node, json: &'a str, careful: bool, found: &mut Found<'a>) -> Result<(), serde_json::Error> {
     let mut parser = serde_json::Deserializer::from_str(json);
-    Below { node, found }.deserialize(&mut parser)?;
+    Below { node, careful, found }.deserialize(&mut parser)?;
     parser.end()
 }
 
@@ -93,6 +98,7 @@ fn forget(node: &Node, found: &mut Found<'_>) {
 /// A value that some path leads to or through.
 struct At<'n, 'f, 'a> {
     node: &'n Node,
+    careful: bool,
     found: &'f mut Found<'a>,
 }
 
@@ -101,22 +107,31 @@ impl<'a> DeserializeSeed<'a> for At<'_, '_, 'a> {
 
     #[inline(always)]
     fn deserialize<D: Deserializer<'a>>(self, value: D) -> Result<(), D::Error> {
-        let At { node, found } = self;
+        let At { node, careful, found } = self;
         let leads_on = !(node.members.is_empty() && node.items.is_empty());
         if leads_on {
             // An earlier member of the same name counts no more.
             forget(node, found);
         }
-        let Some(path) = node.path else { return Below { node, found }.deserialize(value) };
+        if node.path.is_none() && !careful {
+            return Below { node, careful, found }.deserialize(value);
+        }
         let json = <&RawValue>::deserialize(value)?.get();
-        found[path] = Some(json);
-        if leads_on { find_below(node, json, found).map_err(D::Error::custom) } else { Ok(()) }
+        if let Some(path) = node.path {
+            found[path] = Some(json);
+        }
+        // In anything but an object and an array there is nothing.
+        match leads_on && json.starts_with(['{', '[']) {
+            true => find_below(node, json, careful, found).map_err(D::Error::custom),
+            false => Ok(()),
+        }
     }
 }
 
 /// What stands in a value that some path leads through. It may as well be one that has nothing in it.
 struct Below<'n, 'f, 'a> {
     node: &'n Node,
+    careful: bool,
     found: &'f mut Found<'a>,
 }
 
@@ -136,7 +151,7 @@ impl<'a> Visitor<'a> for Below<'_, '_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<(), A::Error> {
-        let Below { node, found } = self;
+        let Below { node, careful, found } = self;
         let mut next = 0;
         while let Some(place) = object.next_key_seed(Name { members: &node.members, next })? {
             let Some(place) = place else {
@@ -144,17 +159,17 @@ impl<'a> Visitor<'a> for Below<'_, '_, 'a> {
                 continue;
             };
             next = place + 1;
-            object.next_value_seed(At { node: &node.members[place].1, found })?;
+            object.next_value_seed(At { node: &node.members[place].1, careful, found })?;
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut array: A) -> Result<(), A::Error> {
-        let Below { node, found } = self;
+        let Below { node, careful, found } = self;
         for index in 0.. {
             let known = node.items.iter().find(|(known, _)| *known == index);
             let is_there = match known {
-                Some((_, node)) => array.next_element_seed(At { node, found })?.is_some(),
+                Some((_, node)) => array.next_element_seed(At { node, careful, found })?.is_some(),
                 None => array.next_element::<IgnoredAny>()?.is_some(),
             };
             if !is_there {
@@ -266,6 +281,16 @@ mod tests {
         assert_eq!(found(&["a.b"], r#"{"a":{"b":1},"a":{"c":2}}"#).unwrap(), [None]);
         assert_eq!(found(&["a.b"], r#"{"a":{"b":1},"a":null}"#).unwrap(), [None]);
         assert_eq!(found(&["\u{e9}"], r#"{"\u00e9":1}"#).unwrap(), [Some("1")]);
+    }
+
+    #[test]
+    fn what_a_path_only_leads_through_may_be_anything() {
+        let document = r#"{"tags": ["\ud83d", {"name": 1}], "a": {"b": "\udc00", "c": 2}}"#;
+        let all = found(&["tags[0].name", "tags[1].name", "a.b.c", "a.c"], document).unwrap();
+        assert_eq!(all, [None, Some("1"), None, Some("2")]);
+        let (path, opening, closing) = (["a"; 300].join("."), r#"{"a":"#.repeat(300), "}".repeat(300));
+        let document = format!("{opening}7{closing}");
+        assert_eq!(found(&[&path, "a"], &document).unwrap()[0], Some("7"));
     }
 
     #[test]

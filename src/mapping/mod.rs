@@ -7,6 +7,7 @@ mod change;
 mod compile;
 mod context;
 mod convert;
+mod doubts;
 mod explain;
 mod family;
 mod fits;
@@ -63,8 +64,6 @@ pub struct Mapping {
     reshape: Option<Expression>,
     /// What dead letters may hold, where columns are masked.
     masked_copies: Option<Arc<MaskedCopies>>,
-    /// Whether a column adds what the document says.
-    adds_members: bool,
     /// The operations that reach some table.
     write_behind: WriteBehind,
     on_missing: OnMissing,
@@ -91,20 +90,6 @@ impl Mapping {
     /// Its tables, those that others refer to first.
     pub fn tables(&self) -> &[TableMapping] {
         &self.tables
-    }
-
-    /// What is risky about it: columns that do not take all that their source can give, and inserts that the table refuses,
-    /// each with its table.
-    pub fn doubts(&self) -> Vec<String> {
-        let of_table = |table: &TableMapping| {
-            let doubt = |mapped: &MappedColumn| {
-                let MappedColumn { column, source, format, .. } = mapped;
-                let why = fits::may_not_fit(source, column, format, table.write_behind)?;
-                Some(format!("table {}: {why}", table.table.name))
-            };
-            table.columns.iter().filter_map(doubt).chain(table.inserts_once()).collect::<Vec<_>>()
-        };
-        self.tables.iter().flat_map(of_table).collect()
     }
 
     /// What the writers need to know of each table.
@@ -176,17 +161,15 @@ impl Mapping {
         }
         let mut op = event.op;
         if *document == Document::Missing {
-            if entry.field(&self.payload).is_some() {
-                return Err(Rejection::new(RejectionClass::MissingDocument, unlooked_at(&self.payload)));
+            if let Some(payload) = entry.field(&self.payload) {
+                let why = if payload.is_empty() { empty(&self.payload) } else { unlooked_at(&self.payload) };
+                return Err(Rejection::new(RejectionClass::MissingDocument, why));
             }
             match self.on_missing {
                 OnMissing::Skip => return Ok(Mapped::Skip),
                 OnMissing::Delete => op = Op::Delete,
                 OnMissing::DeadLetter => return Err(missing_document(event)),
             }
-        }
-        if self.adds_members && event.located == Located::AtKey && op != Op::Delete {
-            return Err(Rejection::new(RejectionClass::MissingDocument, rules::NOT_ITS_OWN));
         }
         let origin = Origin { entry, event, stream_name: &self.stream_name, key_pattern: self.key_pattern.as_ref() };
         let seen = self.seen(document, origin)?;
@@ -201,6 +184,10 @@ impl Mapping {
             let skipped = table.passes_over(op, &context).map_err(|why| self.of_table(table, why))?;
             if skipped.is_none() {
                 reaches_none = false;
+                if event.located == Located::AtKey && op != Op::Delete && table.adds_members() {
+                    let why = Rejection::new(RejectionClass::MissingDocument, rules::NOT_ITS_OWN);
+                    return Err(self.of_table(table, why));
+                }
                 let mapped = table.map(number, op, &mut context, rows, &mut changes);
                 mapped.map_err(|why| self.of_table(table, why))?;
             }
@@ -235,6 +222,10 @@ fn unlooked_at(payload: &str) -> String {
         "no document at the key, and the entry has the field `{payload}`, which is not looked at: set `document` to auto or \
          inline if the document is there, or `fields.payload` to another name if that field is something else"
     )
+}
+
+fn empty(payload: &str) -> String {
+    format!("the entry's field `{payload}` is empty, and there is no document at the key")
 }
 
 fn missing_document(event: &Decoded) -> Rejection {

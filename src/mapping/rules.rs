@@ -118,11 +118,25 @@ pub fn find_owner(tables: &mut [TableMapping], place: usize) -> Result<(), Strin
             && !parent.is_empty()
             && matching.is_some_and(|matching| matching.len() == other.key.len())
     };
-    let candidates: Vec<&TableMapping> = tables.iter().filter(same_key).collect();
+    let all: Vec<&TableMapping> = tables.iter().filter(same_key).collect();
+    let referred = all.iter().find(|owner| of.table.refers_to(&owner.table.name));
+    // Of documents of several kinds a table that takes only one kind has rows of that.
+    let filter = |table: &TableMapping| table.filter.as_ref().map(|filter| filter.text().to_owned());
+    let has_all = |owner: &&&TableMapping| owner.filter.is_none() || filter(owner) == filter(of);
+    let mut candidates: Vec<&TableMapping> = all.iter().filter(has_all).copied().collect();
+    if let (true, None, [one, two, ..]) = (candidates.is_empty(), referred, all.as_slice()) {
+        return Err(format!(
+            "the rows of a document go with its own row, which could be in {} or in {}: give this table the `filter` of the one \
+             that has it",
+            one.table.name, two.table.name
+        ));
+    }
+    if candidates.is_empty() {
+        candidates.clone_from(&all);
+    }
     // The one that these rows refer to; else the one whose row may stay when it is deleted, or that keeps older documents out.
-    let referred = || candidates.iter().find(|owner| of.table.refers_to(&owner.table.name));
     let stays = || candidates.iter().find(|owner| owner.soft_delete.is_some() || owner.version.is_some());
-    let Some(owner) = referred().or_else(stays).or_else(|| candidates.first()) else { return Ok(()) };
+    let Some(owner) = referred.or_else(stays).or_else(|| candidates.first()) else { return Ok(()) };
     if owner.version.is_some() {
         return Err(format!(
             "`version` keeps older documents out of {}, but not out of these rows: keep the items in a JSON column, or \

@@ -117,20 +117,6 @@ impl TableMapping {
         }
     }
 
-    /// The doubt whether rows are only to be appended, if a second one of a key would be refused.
-    pub(super) fn inserts_once(&self) -> Option<String> {
-        let key: Vec<&String> = self.key.iter().map(|place| &self.columns[*place].column.name).collect();
-        let is_key = |index: &&Vec<String>| index.len() == key.len() && key.iter().all(|name| index.contains(name));
-        let inserts = self.mode == WriteMode::Append && (self.write_behind.insert || self.write_behind.upsert);
-        let index = self.table.unique_keys.iter().filter(|_| inserts && !key.is_empty()).find(is_key)?;
-        Some(format!(
-            "table {}: in mode append (the default) a second insert of a key is refused by the unique index on ({}): set \
-             `mode: upsert` if it is to replace the row",
-            self.table.name,
-            index.join(", ")
-        ))
-    }
-
     /// The sources of its masked columns, with the list in whose items they are.
     pub(super) fn masked(&self) -> impl Iterator<Item = (&MaskedSource, Option<&Path>)> {
         let list = self.family.as_ref().and_then(|family| family.list.path());

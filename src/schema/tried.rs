@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Sample;
-use crate::event::{Rejection, RejectionClass, StreamId};
+use crate::event::{Op, Rejection, RejectionClass, StreamId};
 use crate::mapping::{ChangeKind, Changes, Extent, Mapped, Mapping, Skipped};
 use crate::row::{Row, RowWriter, Value};
 use crate::settings::StreamSettings;
@@ -19,7 +19,9 @@ pub struct Tried {
     pub passed_over: BTreeMap<Skipped, usize>,
     /// Those that would become dead letters, by setting and class, those with the newest event first.
     pub refused: Vec<Refused>,
-    /// The numbers, in the settings, of the tables that some event that fits reaches.
+    /// How many of those that fit have a whole document, so that filters are asked about them.
+    pub whole: usize,
+    /// The numbers, in the settings, of the tables that some of these reach.
     pub reached: BTreeSet<usize>,
     /// Columns that hold a value of an event that fits: the number of the table in the settings, and the name.
     pub(super) held: BTreeSet<(usize, String)>,
@@ -67,7 +69,15 @@ pub fn try_out(stream: &StreamSettings, mapping: &Mapping, samples: &[Sample]) -
         match mapped {
             Ok((Mapped::Changes(changes), _)) => {
                 tried.fit += 1;
-                tried.reached.extend(changes.iter().map(|change| mapping.tables()[usize::from(change.table)].number));
+                if let Ok((event, document)) = event
+                    && !matches!(event.op, Op::Patch | Op::Delete)
+                {
+                    tried.whole += 1;
+                    let passed = mapping.explain(entry, event, document).tables;
+                    let takes = |place: &usize| !passed.iter().any(|(other, _)| other == place);
+                    let takers = (0..mapping.tables().len()).filter(takes);
+                    tried.reached.extend(takers.map(|place| mapping.tables()[place].number));
+                }
                 each_value(mapping, &changes, |table, column, value| {
                     if *value != Value::Null {
                         tried.held.insert((table, column.to_owned()));

@@ -95,6 +95,11 @@ impl<'a> Section<'a> {
         &self.name
     }
 
+    /// Takes `key` for one that is read, elsewhere.
+    pub(super) fn knows(&self, key: &str) {
+        self.asked.borrow_mut().insert(key.to_owned());
+    }
+
     /// The layers of this section, strongest first.
     pub(super) fn scopes(&self) -> &[Scope<'a>] {
         &self.scopes

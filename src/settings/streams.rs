@@ -29,12 +29,13 @@ const ON_RESET: [(&str, OnReset); 2] = [("follow", OnReset::Follow), ("pause", O
 /// Every stream that runs, ordered by entity.
 pub(super) fn read(root: &Section, report: &Report) -> Vec<StreamSettings> {
     let of_tables = Defaults::new(root);
+    let of_streams = root.section("stream_defaults");
     // The keys of a table may stand at the stream itself.
     let defaults = root.section("stream_defaults").or(&of_tables.table);
     let streams = root.section("streams");
     let entities = entities(&streams);
     // Read once for itself: its problems are told even if every stream overrides them.
-    stream(&defaults, "ENTITY", &of_tables, None);
+    stream(&defaults, &of_streams, "ENTITY", &of_tables, None);
     if entities.is_empty() {
         report.add("streams", "names no stream: name one, or remove the section to run user_action");
     }
@@ -45,7 +46,8 @@ pub(super) fn read(root: &Section, report: &Report) -> Vec<StreamSettings> {
             return None;
         }
         let section = own.or(&defaults);
-        let settings = stream(&section, entity, &of_tables, Some(&entities));
+        let alone = streams.section(entity).or(&of_streams);
+        let settings = stream(&section, &alone, entity, &of_tables, Some(&entities));
         check(&settings, &section);
         Some(settings)
     });
@@ -80,9 +82,11 @@ fn entities(streams: &Section) -> BTreeSet<String> {
     scopes.flat_map(|scope| scope.table.keys().cloned()).collect()
 }
 
-/// `entities` are the names of all streams; without them this is no stream that runs, but what is said for all.
+/// `alone` is the section without what is said for all tables: of the keys that both have it is the one to ask for the
+/// stream's. `entities` are the names of all streams; without them this is no stream that runs, but what is said for all.
 fn stream(
     section: &Section,
+    alone: &Section,
     entity: &str,
     of_tables: &Defaults,
     entities: Option<&BTreeSet<String>>,
@@ -104,12 +108,13 @@ fn stream(
         transformers: section.integer("transformers", 1..=64),
         max_in_flight_bytes: section.integer("max_in_flight_bytes", 1024..=64 << 30),
         idle_checkpoint: section.milliseconds("idle_checkpoint_ms", 10..=600_000),
-        filter: section.optional_lines("filter", EXPRESSION_MAX),
+        filter: alone.optional_lines("filter", EXPRESSION_MAX),
         reshape: section.optional_lines("reshape", EXPRESSION_MAX),
         key_pattern: section.optional_text("key_pattern", 1..=1024),
         mask_key: section.secret("mask_key"),
-        tables: tables::read(section, entity, of_tables, entities),
+        tables: tables::read((section, alone), entity, of_tables, entities),
     };
+    ["filter", "write_behind"].into_iter().for_each(|key| section.knows(key));
     section.finish();
     settings
 }

@@ -26,26 +26,26 @@ impl<'a> Defaults<'a> {
     /// Reads each once for itself, so that its problems are told even if everybody overrides them.
     pub(super) fn new(root: &Section<'a>) -> Self {
         let defaults = Defaults { table: root.section("table_defaults"), column: root.section("column_defaults") };
-        one_of_several(&defaults.table, "NAME", &defaults, WriteBehind::NONE);
+        with_choice(table(&defaults.table, "NAME", &defaults.column), &defaults.table, WriteBehind::NONE);
         defaults.table.finish();
         columns::read_defaults(&defaults.column);
         defaults
     }
 }
 
-/// The tables of a stream, ordered by name. `entities` are the names of all streams, for hints; without them there is no
+/// The tables of a stream, ordered by name. Of a key that tables and streams have, the stream's stands in `alone`. `entities` are the names of all streams, for hints; without them there is no
 /// stream whose tables could be wrong.
 pub(super) fn read(
-    stream: &Section,
+    (stream, alone): (&Section, &Section),
     entity: &str,
     defaults: &Defaults,
     entities: Option<&BTreeSet<String>>,
 ) -> Vec<TableSettings> {
     let sections = stream.section("tables");
     let names: Vec<&str> = sections.names().into_iter().collect();
-    let write_behind = write_behind(&stream.section("write_behind"), |section, op| section.flag(op.name()));
+    let of_stream = write_behind(&alone.section("write_behind"), |section, op| section.flag(op.name()));
     // Asked for in any case: they are known.
-    let short = TableSettings { write_behind, ..table(stream, entity, &defaults.column) };
+    let short = with_choice(table(stream, entity, &defaults.column), &defaults.table, of_stream);
     let Some(entities) = entities else { return vec![short] };
     if names.is_empty() {
         // A misspelled entity becomes a stream of its own, and this is how it shows.
@@ -62,23 +62,30 @@ pub(super) fn read(
             );
         }
     }
-    let tables = names.into_iter().map(|name| {
+    let tables = names.iter().filter_map(|name| {
+        let is_key = KEYS.contains(name) || ["write_behind", "filter", "reshape"].contains(name);
+        if is_key && !(sections.is_section(name) && sections.section(name).says("columns")) {
+            sections.refuse(name, "is no table: it belongs below one of the tables, or to the stream itself");
+            return None;
+        }
         let section = sections.section(name).or(&defaults.table);
-        let read = one_of_several(&section, name, defaults, write_behind);
+        let read = with_choice(table(&section, name, &defaults.column), &section, of_stream);
         section.finish();
-        check(&read, &section, "");
-        read
+        let others = names.iter().copied().filter(|other| other != name);
+        let hint = nearest(name, others).map(|other| format!("; did you mean `{}.{other}`?", sections.name()));
+        check(&read, &section, &hint.unwrap_or_default());
+        Some(read)
     });
     tables.collect()
 }
 
-/// A table below `tables`; `of_stream` is what holds for operations of which it says nothing.
-fn one_of_several(section: &Section, name: &str, defaults: &Defaults, of_stream: WriteBehind) -> TableSettings {
+/// A table with what `section` says reaches it; `of_stream` is what holds for operations of which that says nothing.
+fn with_choice(table: TableSettings, section: &Section, of_stream: WriteBehind) -> TableSettings {
     let own = |section: &Section, op: Op| section.optional_flag(op.name()).unwrap_or_else(|| of_stream.allows(op));
     TableSettings {
         write_behind: write_behind(&section.section("write_behind"), own),
         filter: section.optional_lines("filter", EXPRESSION_MAX),
-        ..table(section, name, &defaults.column)
+        ..table
     }
 }
 

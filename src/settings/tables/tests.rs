@@ -24,6 +24,26 @@ fn a_table_says_what_reaches_it_or_takes_it_from_its_stream() {
     assert_eq!((off(b.write_behind), b.filter.as_deref()), (vec!["delete"], Some(".x")));
     assert!(off(settings.stream("order").expect("runs").write_behind()).is_empty());
     assert_eq!(off(settings.stream("plain").expect("runs").write_behind()), ["update", "patch"]);
+
+    // What is said for all tables is not said of streams.
+    let settings = good(
+        "table_defaults: {filter: .n > 3, write_behind: {delete: null, update: false}}\n\
+         streams:\n  \
+           a: {filter: .x, tables: {t: {columns: {i: $id}}, u: {columns: {i: $id}, filter: .n, write_behind: {update: true}}}}\n  \
+           b: {columns: {i: $id}}\n",
+        &[],
+    );
+    let filters = |entity: &str| {
+        let stream = settings.stream(entity).expect("runs");
+        let all = std::iter::once(&stream.filter).chain(stream.tables.iter().map(|table| &table.filter));
+        all.map(|filter| filter.clone().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (filters("a"), filters("b")),
+        (vec![".x".into(), ".n > 3".into(), ".n".into()], vec!["".into(), ".n > 3".into()])
+    );
+    assert!(off(settings.stream("a").expect("runs").write_behind()).is_empty());
+    assert_eq!(off(settings.stream("b").expect("runs").write_behind()), ["update"]);
 }
 
 #[test]
@@ -94,6 +114,13 @@ fn what_is_wrong_with_tables_and_columns_is_said_with_its_place() {
             "streams.a.tables.t.column: is not a setting: did you mean `streams.a.tables.t.columns`? (from my.yaml)"
         }),
         ("streams: {a: {tables: {t: {}}}}", "streams.a.tables.t.columns: must name at least one column"),
+        ("streams: {a: {tables: {change: {columns: {i: $id}}, chnge: {mode: append}}}}", {
+            "streams.a.tables.chnge.columns: must name at least one column; did you mean `streams.a.tables.change`?"
+        }),
+        ("streams: {a: {tables: {t: {columns: {i: $id}}, write_behind: {delete: false}, filter: .x}}}", {
+            "streams.a.tables.filter: is no table: it belongs below one of the tables, or to the stream itself\n\
+             streams.a.tables.write_behind: is no table: it belongs below one of the tables, or to the stream itself"
+        }),
         ("streams: {a: {columns: {i: {form: x}}}}", {
             "streams.a.columns.i: needs one of `from`, `value`, `expr` and `add`\n\
              streams.a.columns.i.form: is not a setting: did you mean `streams.a.columns.i.from`? (from my.yaml)"

@@ -2,6 +2,8 @@
 
 use super::{add, dead, run_through, setting};
 use crate::support::database::Kind;
+use crate::support::pipeline::run_pipeline;
+use crate::workload::redis_yaml;
 
 /// Their names sort the other way round than they refer to each other.
 const TABLES: [&str; 3] = [
@@ -173,5 +175,84 @@ async fn a_row_stays_that_refers_to_another_row_when_its_former_one_is_deleted()
         assert_eq!(dead(&setting).await, [""; 0], "{kind:?}");
         assert_eq!(setting.rows("SELECT id, parent FROM child").await, ["c:1|p:2"], "{kind:?}");
         assert_eq!(setting.rows("SELECT id, above FROM parent ORDER BY id").await, ["p:2|NULL", "p:3|p:2"], "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_table_wants_of_documents_does_not_bind_the_others() {
+    let tables = [
+        "CREATE TABLE plain (id varchar(20) PRIMARY KEY, n integer)",
+        "CREATE TABLE sums (id varchar(20) PRIMARY KEY, n integer)",
+    ];
+    let stream = r#"    tables:
+      plain: {mode: upsert, key: [id], filter: '.kind == "p"', columns: {id: $key, n: n}}
+      sums: {mode: upsert, key: [id], filter: '.kind == "s"', columns: {id: $key, n: {add: n}}}
+"#;
+    let mut setting = setting(Kind::Sqlite, &tables).await;
+    for (key, document) in [("p:1", r#"{"kind": "p", "n": 1}"#), ("s:1", r#"{"kind": "s", "n": 1}"#)] {
+        redis::cmd("SET").arg(key).arg(document).query_async::<()>(&mut setting.connection).await.unwrap();
+    }
+    add(&mut setting, &[&[("key", "p:1")], &[("key", "s:1")], &[("key", "p:2"), ("payload", "")]]).await;
+    run_through(&setting, stream, 3).await;
+    assert_eq!(setting.rows("SELECT id, n FROM plain").await, ["p:1|1"]);
+    let dead = dead(&setting).await;
+    assert!(dead.len() == 2 && dead[0].starts_with("missing_document|table sums: the document at the key"), "{dead:?}");
+    assert!(dead[1].starts_with("missing_document|the entry's field `payload` is empty"), "{dead:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_would_be_in_each_others_way_are_refused_and_risky_ones_told() {
+    let tables = [
+        "CREATE TABLE thing (id varchar(20) PRIMARY KEY, x integer)",
+        "CREATE TABLE other (id varchar(20) PRIMARY KEY, x integer)",
+        "CREATE TABLE log (op varchar(20))",
+        "CREATE TABLE line (id varchar(20), sku varchar(20), PRIMARY KEY (id, sku))",
+    ];
+    let setting = setting(Kind::Sqlite, &tables).await;
+    let keyed = "mode: upsert, key: [id], columns: {id: $key, x: x}";
+    let line = "line: {for_each: \"l[*]\", mode: upsert, key: [id, sku], columns: {id: $key, sku: $item.sku}";
+    let new_rows = "write_behind: {update: false, patch: false, delete: false}";
+    for (code, tables, words) in [
+        (
+            78,
+            format!("a: {{table: thing, filter: .a, {keyed}}}, b: {{table: THING, filter: .b, {keyed}}}"),
+            vec!["streams.thing.tables.b.table: THING is the table of streams.thing.tables.a too, and of two changes"],
+        ),
+        (
+            0,
+            format!(
+                "a: {{table: log, {new_rows}, columns: {{op: $op}}}}, b: {{table: log, {new_rows}, columns: {{op: $id}}}}"
+            ),
+            vec!["ok"],
+        ),
+        (
+            78,
+            format!("thing: {{filter: .a, {keyed}}}, other: {{filter: .b, {keyed}}}, {line}}}"),
+            vec!["streams.thing.tables.line.for_each: the rows of a document go with its own row, which could be in "],
+        ),
+        (
+            0,
+            format!("thing: {{filter: .a, {keyed}}}, other: {{filter: .b, {keyed}}}, {line}, filter: .b}}"),
+            vec!["ok"],
+        ),
+        (
+            0,
+            format!(
+                "thing: {{{keyed}, filter: '$op != \"delete\"'}}, log: {{columns: {{op: $op}}, write_behind: {{patch: false}}}}, \
+                 other: {{{keyed}, write_behind: {{insert: false, upsert: false, update: false, patch: false, delete: false}}}}"
+            ),
+            vec![
+                "warning  streams.thing: table thing: `filter` is not asked about deletes: `write_behind: {delete: false}`",
+                "warning  streams.thing: table log: it has no `key`, so update, delete become dead letters, and no other table",
+                "set `write_behind: {update: false, delete: false}` for this table\n",
+                "warning  streams.thing: table other: `write_behind` switches every operation off",
+            ],
+        ),
+    ] {
+        let stream = format!("streams:\n  thing:\n    tables: {{{tables}}}\n");
+        let config = redis_yaml(setting.redis.port()) + &setting.database.settings_yaml() + &stream;
+        let output = run_pipeline(&config, &["check"], "").await;
+        assert_eq!(output.code, Some(code), "{tables}: {output:?}");
+        words.iter().for_each(|words| assert!(output.stdout.contains(words), "{words}: {output:?}"));
     }
 }

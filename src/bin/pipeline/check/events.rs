@@ -84,11 +84,11 @@ fn unfound(
 /// How many fit, and how many are passed over.
 fn outcome(stream: &StreamSettings, tried: &Tried, report: &mut Report) -> Result<(), PipelineError> {
     let entity = &stream.entity;
-    let Tried { all, fit, passed_over, refused, reached, .. } = tried;
-    let unreached = stream.tables.iter().enumerate().filter(|(number, _)| *fit > 0 && !reached.contains(number));
+    let Tried { all, fit, whole, passed_over, refused, reached, .. } = tried;
+    let unreached = stream.tables.iter().enumerate().filter(|(number, _)| *whole > 0 && !reached.contains(number));
     for (_, table) in unreached.filter(|(_, table)| table.filter.is_some()) {
         report.warning(format_args!(
-            "{}.filter: none of the newest {all} events reaches the table: is it as you mean it?",
+            "{}.filter: lets none of the {whole} whole documents tried through: is it as you mean it?",
             table.setting
         ))?;
     }

@@ -150,7 +150,7 @@ impl Compiler<'_> {
                 )
             }));
         }
-        let inserts = settings.write_behind.insert || settings.write_behind.upsert;
+        let inserts = settings.mode == WriteMode::Log || settings.write_behind.insert || settings.write_behind.upsert;
         let without = if inserts { columns_without_source(settings, table) } else { Vec::new() };
         self.problems.extend(without.into_iter().map(|problem| format!("{setting}.columns: {problem}")));
         let has_index = family.as_ref().is_none_or(|family| !family.replaces_all(&key));

@@ -52,6 +52,8 @@ pub struct Context<'a> {
     input: OnceCell<Input>,
     /// The item that the row is for.
     item: Option<Item<'a>>,
+    /// Whether paths need a document, so that an operation that brings none is an error.
+    needs_document: bool,
 }
 
 /// An item of a list in the document.
@@ -118,7 +120,26 @@ impl<'a> Context<'a> {
     pub fn new(origin: Origin<'a>, document: &'a Document, members: Option<Members<'a>>) -> Self {
         let Origin { entry, event, stream_name, key_pattern } = origin;
         let (key_parts, input) = Default::default();
-        Context { entry, event, document, members, stream_name, key_pattern, key_parts, input, item: None }
+        Context {
+            entry,
+            event,
+            document,
+            members,
+            stream_name,
+            key_pattern,
+            key_parts,
+            input,
+            item: None,
+            needs_document: true,
+        }
+    }
+
+    /// What `make` makes, with paths that give nothing where there is no document.
+    pub fn without_need<T>(&mut self, make: impl FnOnce(&Self) -> T) -> T {
+        self.needs_document = false;
+        let made = make(self);
+        self.needs_document = true;
+        made
     }
 
     /// From now on columns take their values from this item too.
@@ -245,7 +266,8 @@ impl<'a> Context<'a> {
                 Some(Members::Flat(found)) => {
                     return found[*number].map(|text| convert::text(text, column, format)).transpose();
                 }
-                None => return Err(self.no_document(path)),
+                None if self.needs_document => return Err(self.no_document(path)),
+                None => return Ok(None),
             },
             Source::ItemMember(_, number) => {
                 let json = self.item.as_ref().and_then(|item| item.found[*number]);

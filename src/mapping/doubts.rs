@@ -28,14 +28,15 @@ impl Mapping {
     /// What a table without a key refuses, and another one would take: it is written to none of them.
     fn dead_letters_of_all(&self, table: &TableMapping) -> Option<String> {
         let taken = |op: &Op| self.tables.iter().any(|other| !other.key.is_empty() && other.write_behind.allows(*op));
-        let refused = |op: &Op| table.key.is_empty() && table.write_behind.allows(*op) && taken(op);
+        let refuses = table.key.is_empty() && table.mode != WriteMode::Log;
+        let refused = |op: &Op| refuses && table.write_behind.allows(*op) && taken(op);
         let refused: Vec<&str> =
             [Op::Update, Op::Patch, Op::Delete].into_iter().filter(refused).map(Op::name).collect();
         (!refused.is_empty()).then(|| {
             let off: Vec<String> = refused.iter().map(|op| format!("{op}: false")).collect();
             format!(
                 "it has no `key`, so {} become dead letters, and no other table of the stream is written for them: name the \
-                 `key`, or set `write_behind: {{{}}}` for this table",
+                 `key`, or set `write_behind: {{{}}}` or `mode: log` for this table",
                 refused.join(", "),
                 off.join(", ")
             )
@@ -45,7 +46,7 @@ impl Mapping {
 
 fn may_not_fit(table: &TableMapping, mapped: &MappedColumn) -> Option<String> {
     let MappedColumn { column, source, format, .. } = mapped;
-    fits::may_not_fit(source, column, format, table.write_behind)
+    fits::may_not_fit(source, column, format, (table.write_behind, table.mode))
 }
 
 /// Rows that are only to be appended, if a second one of a key would be refused.

@@ -4,7 +4,7 @@ use super::convert;
 use super::key_pattern::KeyPattern;
 use super::source::Source;
 use crate::event::{Op, Rejection};
-use crate::settings::{StreamSettings, TableSettings, WriteBehind};
+use crate::settings::{StreamSettings, TableSettings, WriteBehind, WriteMode};
 use crate::table::{Column, ColumnKind};
 use crate::value_format::ValueFormat;
 
@@ -36,7 +36,7 @@ pub fn never_fits(
         }
         Source::Op => {
             let refused: Option<Vec<_>> =
-                written(table.write_behind).map(|op| Some((op, text(op.name()).err()?))).collect();
+                written(table.write_behind, table.mode).map(|op| Some((op, text(op.name()).err()?))).collect();
             let (op, why) = refused?.into_iter().next()?;
             Some(said(op.name(), why))
         }
@@ -53,7 +53,7 @@ pub fn may_not_fit(
     source: &Source,
     column: &Column,
     format: &ValueFormat,
-    write_behind: WriteBehind,
+    (write_behind, mode): (WriteBehind, WriteMode),
 ) -> Option<String> {
     let Column { name, sql_type, kind, .. } = column;
     let takes_any_text =
@@ -66,7 +66,7 @@ pub fn may_not_fit(
             _ => None,
         },
         Source::Op => {
-            let refused = written(write_behind).filter(|op| convert::text(op.name(), column, format).is_err());
+            let refused = written(write_behind, mode).filter(|op| convert::text(op.name(), column, format).is_err());
             let refused: Vec<&str> = refused.map(Op::name).collect();
             (!refused.is_empty())
                 .then(|| format!("`$op` can be {}, which {sql_type} `{name}` does not take", refused.join(", ")))
@@ -79,6 +79,7 @@ pub fn may_not_fit(
 }
 
 /// The operations that can write a row, with all its columns.
-fn written(write_behind: WriteBehind) -> impl Iterator<Item = Op> {
-    Op::ALL.into_iter().filter(move |op| *op != Op::Delete && write_behind.allows(*op))
+fn written(write_behind: WriteBehind, mode: WriteMode) -> impl Iterator<Item = Op> {
+    let is_written = move |op: &Op| *op != Op::Delete || mode == WriteMode::Log;
+    Op::ALL.into_iter().filter(move |op| is_written(op) && write_behind.allows(*op))
 }

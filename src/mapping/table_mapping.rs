@@ -77,9 +77,17 @@ pub struct TableChanges {
 }
 
 impl TableMapping {
+    /// How events reach it.
+    pub fn mode(&self) -> WriteMode {
+        self.mode
+    }
+
     /// What the pipeline may come to do to the table.
     pub fn changes(&self) -> TableChanges {
         let WriteBehind { insert, upsert, update, patch, delete } = self.write_behind;
+        if self.mode == WriteMode::Log {
+            return TableChanges { insert: self.write_behind != WriteBehind::NONE, update: false, delete: false };
+        }
         let (inserts, updates) = (insert || upsert, update || patch);
         let keyed = !self.key.is_empty();
         let deletes = keyed && delete;
@@ -161,6 +169,11 @@ impl TableMapping {
         changes: &mut Changes,
     ) -> Result<(), Rejection> {
         let kind = self.kind(op)?;
+        if self.mode == WriteMode::Log {
+            let row = context.without_need(|context| self.whole(kind, context, rows))?;
+            changes.push(Change { table, kind, row, extent: Extent::Whole });
+            return Ok(());
+        }
         if let Some(family) = &self.family {
             let change = |kind, row, extent| Change { table, kind, row, extent };
             match family.map(self, (op, kind), context, rows)? {
@@ -293,6 +306,7 @@ impl TableMapping {
             Ok(kind)
         };
         match (op, self.mode) {
+            (_, WriteMode::Log) => Ok(ChangeKind::Append),
             (Op::Insert | Op::Upsert, WriteMode::Append) => Ok(ChangeKind::Append),
             (Op::Insert | Op::Upsert, WriteMode::Upsert) => keyed(ChangeKind::Upsert),
             (Op::Update | Op::Patch, _) => keyed(ChangeKind::Update),

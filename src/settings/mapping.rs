@@ -123,6 +123,19 @@ impl Mask {
 pub enum WriteMode {
     /// Every insert is a new row; a row that is there already is a constraint violation.
     Append,
+    /// Every event is a new row, whatever its operation: what happened, not what is.
+    Log,
     /// An insert replaces the row with the same key.
     Upsert,
+}
+
+impl WriteMode {
+    /// The name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            WriteMode::Append => "append",
+            WriteMode::Upsert => "upsert",
+            WriteMode::Log => "log",
+        }
+    }
 }

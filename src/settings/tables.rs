@@ -11,7 +11,7 @@ use super::{ColumnSettings, ColumnSource, TableSettings, WriteBehind, WriteMode}
 use crate::event::Op;
 use crate::expression::TEXT_MAX as EXPRESSION_MAX;
 
-const MODE: [(&str, WriteMode); 2] = [("append", WriteMode::Append), ("upsert", WriteMode::Upsert)];
+const MODE: [WriteMode; 3] = [WriteMode::Append, WriteMode::Upsert, WriteMode::Log];
 
 /// The keys of a table, which may also stand at the stream.
 const KEYS: [&str; 7] = ["table", "mode", "key", "columns", "for_each", "version", "soft_delete"];
@@ -113,7 +113,7 @@ fn table(section: &Section, name: &str, column_defaults: &Section) -> TableSetti
     TableSettings {
         setting: section.name().to_owned(),
         table: name_of(section).unwrap_or_else(|| name.to_owned()),
-        mode: section.choice("mode", &MODE),
+        mode: section.choice("mode", &MODE.map(|mode| (mode.name(), mode))),
         key: section.list("key"),
         write_behind: WriteBehind::NONE,
         filter: None,
@@ -149,7 +149,23 @@ fn check(table: &TableSettings, section: &Section, hint: &str) {
     if section.sound(&["mode", "key"]) && table.mode == WriteMode::Upsert && table.key.is_empty() {
         section.refuse("key", "must name the columns that identify a row, because mode is upsert");
     }
-    check_deleting_and_versions(table, section, columns_are_known);
+    let is_log = section.sound(&["mode"]) && table.mode == WriteMode::Log;
+    if is_log && section.sound(&["key"]) && !table.key.is_empty() {
+        section.refuse("key", "must be [] in mode log: every event is a new row, and no row is ever looked for");
+    }
+    if is_log && table.for_each.is_some() {
+        section.refuse("for_each", "does not go with mode log: an update or a delete would have no items to tell of");
+    }
+    if !is_log {
+        check_deleting_and_versions(table, section, columns_are_known);
+    } else {
+        let adds = table.columns.iter().find(|column| matches!(column.source, ColumnSource::Add(_)));
+        let adding = adds.map(|column| format!("columns.{}.add", column.column));
+        let [version, soft_delete] = [("version", &table.version), ("soft_delete", &table.soft_delete)]
+            .map(|(key, value)| value.as_ref().map(|_| key));
+        let changing = version.or(soft_delete).map(str::to_owned).or(adding);
+        changing.into_iter().for_each(|key| section.refuse(&key, "does not go with mode log: rows stay as they are"));
+    }
     let mut seen = BTreeSet::new();
     for key in &table.key {
         if !seen.insert(key) {

@@ -171,7 +171,7 @@ async fn may_write(
 
 fn described(stream: &StreamSettings, mapping: &Mapping) -> String {
     let tables = mapping.tables().iter().map(|table| {
-        let mode = if table.plan().upserts { "upsert" } else { "append" };
+        let mode = table.mode().name();
         format!("table {}, {} columns, {mode}", table.table.name, table.columns.len())
     });
     format!("stream {}: {} to {}", stream.entity, stream.stream_name, tables.collect::<Vec<_>>().join("; "))

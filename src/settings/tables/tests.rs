@@ -113,6 +113,18 @@ fn what_is_wrong_with_tables_and_columns_is_said_with_its_place() {
         ("streams: {a: {tables: {t: {column: {i: $id}, columns: {i: $id}}}}}", {
             "streams.a.tables.t.column: is not a setting: did you mean `streams.a.tables.t.columns`? (from my.yaml)"
         }),
+        ("streams: {a: {mode: log, key: [i], columns: {i: $id}}}", {
+            "streams.a.key: must be [] in mode log: every event is a new row, and no row is ever looked for"
+        }),
+        ("streams: {a: {mode: log, version: v, columns: {i: $id, v: v}}}", {
+            "streams.a.version: does not go with mode log: rows stay as they are"
+        }),
+        ("streams: {a: {mode: log, columns: {i: $id, n: {add: n}}}}", {
+            "streams.a.columns.n.add: does not go with mode log: rows stay as they are"
+        }),
+        ("streams: {a: {mode: log, for_each: \"l[*]\", columns: {i: $id}}}", {
+            "streams.a.for_each: does not go with mode log: an update or a delete would have no items to tell of"
+        }),
         ("streams: {a: {tables: {t: {}}}}", "streams.a.tables.t.columns: must name at least one column"),
         ("streams: {a: {tables: {change: {columns: {i: $id}}, chnge: {mode: append}}}}", {
             "streams.a.tables.chnge.columns: must name at least one column; did you mean `streams.a.tables.change`?"

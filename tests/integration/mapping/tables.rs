@@ -244,7 +244,7 @@ async fn tables_that_would_be_in_each_others_way_are_refused_and_risky_ones_told
             vec![
                 "warning  streams.thing: table thing: `filter` is not asked about deletes: `write_behind: {delete: false}`",
                 "warning  streams.thing: table log: it has no `key`, so update, delete become dead letters, and no other table",
-                "set `write_behind: {update: false, delete: false}` for this table\n",
+                "set `write_behind: {update: false, delete: false}` or `mode: log` for this table\n",
                 "warning  streams.thing: table other: `write_behind` switches every operation off",
             ],
         ),
@@ -254,5 +254,60 @@ async fn tables_that_would_be_in_each_others_way_are_refused_and_risky_ones_told
         let output = run_pipeline(&config, &["check"], "").await;
         assert_eq!(output.code, Some(code), "{tables}: {output:?}");
         words.iter().for_each(|words| assert!(output.stdout.contains(words), "{words}: {output:?}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_has_a_row_for_every_event_beside_what_is_there_now() {
+    let tables = [
+        "CREATE TABLE customer (id varchar(20) PRIMARY KEY, name varchar(20) NOT NULL)",
+        "CREATE TABLE history (entry varchar(40) PRIMARY KEY, id varchar(20) NOT NULL, op varchar(9) NOT NULL, \
+         name varchar(20), whole varchar(200))",
+    ];
+    let stream = r#"    lanes: 2
+    on_missing: delete
+    tables:
+      customer: {mode: upsert, key: [id], columns: {id: $key, name: name}}
+      history:
+        mode: log
+        columns: {entry: $id, id: $key, op: $op, name: name, whole: {expr: tojson}}
+"#;
+    for kind in Kind::ALL {
+        let mut setting = setting(kind, &tables).await;
+        let mut entries: Vec<[(&str, String); 3]> = Vec::new();
+        for number in 0..100 {
+            let key = || ("key", format!("c{number}"));
+            let document = |text: &str| ("payload", text.replace('#', &number.to_string()));
+            entries.push([("op", "insert".into()), key(), document(r#"{"name":"a#"}"#)]);
+            entries.push([("op", "update".into()), key(), document(r#"{"name":"b#"}"#)]);
+            entries.push([("op", "patch".into()), key(), document(r#"{"city":"Ulm"}"#)]);
+            entries.push([("op", if number % 2 == 0 { "delete" } else { "patch" }.into()), key(), document("")]);
+        }
+        let last = |number: u32| {
+            let payload = if number % 2 == 0 { "" } else { r#"{"name":"z"}"# };
+            ("payload", payload.to_owned())
+        };
+        (0..100).zip((3..).step_by(4)).for_each(|(number, place)| entries[place][2] = last(number));
+        let entries: Vec<Vec<(&str, &str)>> =
+            entries.iter().map(|entry| entry.iter().map(|(name, value)| (*name, value.as_str())).collect()).collect();
+        add(&mut setting, &entries.iter().map(Vec::as_slice).collect::<Vec<_>>()).await;
+        // Its document is gone.
+        add(&mut setting, &[&[("op", "update"), ("key", "c1")]]).await;
+        run_through(&setting, stream, 401).await;
+        assert_eq!(dead(&setting).await, [""; 0], "{kind:?}");
+        assert_eq!(setting.rows("SELECT count(*) FROM customer WHERE name = 'z'").await, ["49"], "{kind:?}");
+        assert_eq!(setting.rows("SELECT count(*) FROM history").await, ["401"], "{kind:?}");
+        let of = |id: &str| format!("SELECT op, name, whole FROM history WHERE id = '{id}' ORDER BY entry");
+        let expected = [
+            r#"insert|a0|{"name":"a0"}"#,
+            r#"update|b0|{"name":"b0"}"#,
+            r#"patch|NULL|{"city":"Ulm"}"#,
+            "delete|NULL|{}",
+        ];
+        let rows = setting.rows(&of("c0")).await;
+        // Ids of one millisecond do not sort as texts.
+        assert_eq!(rows.len(), 4, "{kind:?}: {rows:?}");
+        expected.iter().for_each(|row| assert!(rows.iter().any(|other| other == row), "{kind:?}: {row} in {rows:?}"));
+        assert!(setting.rows(&of("c1")).await.contains(&"update|NULL|{}".to_owned()), "{kind:?}");
     }
 }

@@ -284,7 +284,7 @@ async fn a_log_has_a_row_for_every_event_beside_what_is_there_now() {
             entries.push([("op", if number % 2 == 0 { "delete" } else { "patch" }.into()), key(), document("")]);
         }
         let last = |number: u32| {
-            let payload = if number % 2 == 0 { "" } else { r#"{"name":"z"}"# };
+            let payload = if number.is_multiple_of(2) { "" } else { r#"{"name":"z"}"# };
             ("payload", payload.to_owned())
         };
         (0..100).zip((3..).step_by(4)).for_each(|(number, place)| entries[place][2] = last(number));

@@ -106,7 +106,10 @@ fn settings(section: &Section<'_>, name: &str, folder: &Path, report: &Report) -
     let node = match (settings, streams) {
         (Some(node), None) | (None, Some(node)) => node,
         (None, None) => {
-            report.add(section.line(), "a test file needs `settings`, the path of a file, or `streams`");
+            report.add(
+                section.line(),
+                "a test file needs `settings`, the path of a file, or `streams`: those of --config are not taken",
+            );
             return None;
         }
         (Some(node), Some(_)) => {

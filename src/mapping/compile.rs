@@ -89,7 +89,9 @@ impl Compiler<'_> {
             self.problems.push(format!("{setting}.table: {} {reason}: exactly once needs transactions", table.name));
         }
         let filter = settings.filter.as_deref().map(expression).transpose().unwrap_or_else(|problem| {
-            self.problems.push(format!("{setting}.filter: {problem}"));
+            let of_item = settings.for_each.is_some() && ITEM_VARIABLES.iter().any(|name| problem.contains(name));
+            let hint = if of_item { "; it is asked about documents: leave items out with `reshape`" } else { "" };
+            self.problems.push(format!("{setting}.filter: {problem}{hint}"));
             None
         });
         let list = settings.for_each.as_deref().and_then(|text| match rules::list(text) {

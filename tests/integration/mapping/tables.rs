@@ -236,6 +236,11 @@ async fn tables_that_would_be_in_each_others_way_are_refused_and_risky_ones_told
             vec!["ok"],
         ),
         (
+            78,
+            format!("thing: {{{keyed}}}, {line}, filter: $item.n > 0}}"),
+            vec!["; it is asked about documents: leave items out with `reshape`"],
+        ),
+        (
             0,
             format!(
                 "thing: {{{keyed}, filter: '$op != \"delete\"'}}, log: {{columns: {{op: $op}}, write_behind: {{patch: false}}}}, \

@@ -47,7 +47,6 @@ impl Mapping {
                 compiler.problems.push(format!("{}.for_each: {problem}", settings.setting));
             }
         }
-        compiler.problems.extend(shared_by_families(&stream.tables));
         compiler.problems.extend(written_twice(&stream.tables, &tables, rdbms));
         parents_first(&mut tables);
         let Compiler { key_pattern, paths, problems, .. } = compiler;
@@ -313,21 +312,6 @@ fn constant(setting: &str, json: &str, column: &Column, format: &ValueFormat) ->
     }
 }
 
-/// Tables that two lists of one stream would be written to: the rows of one would be what the other has no more.
-fn shared_by_families(tables: &[TableSettings]) -> impl Iterator<Item = String> {
-    let clash = |(place, settings): (usize, &TableSettings)| {
-        let replaced = |table: &TableSettings| table.for_each.is_some() && !table.key.is_empty();
-        let same = |other: &&TableSettings| other.table == settings.table && (replaced(other) || replaced(settings));
-        let other = tables[..place].iter().find(same)?;
-        let (one, two, table) = (&other.setting, &settings.setting, &settings.table);
-        Some(format!(
-            "{two}.table: {table} is the table of {one} too, and what vanishes from a list is deleted: each of the two would \
-             delete the other's rows. Put both lists into one, with `reshape`"
-        ))
-    };
-    tables.iter().enumerate().filter_map(clash)
-}
-
 /// Tables that two entries of one stream change rows of: a batch does what it does for one entry before the other, whatever
 /// the order of the events. New rows have no order.
 fn written_twice(all: &[TableSettings], compiled: &[TableMapping], rdbms: RdbmsKind) -> impl Iterator<Item = String> {
@@ -337,16 +321,19 @@ fn written_twice(all: &[TableSettings], compiled: &[TableMapping], rdbms: RdbmsK
     };
     let changes = |table: &TableMapping| table.changes().update || table.changes().delete;
     all.iter().zip(compiled).enumerate().filter_map(move |(place, (settings, table))| {
-        let same = |(other, with): &(&TableSettings, &TableMapping)| {
-            let by_family = other.for_each.is_some() || settings.for_each.is_some();
-            name(with) == name(table) && !by_family && (changes(with) || changes(table))
+        let same = |(_, with): &(&TableSettings, &TableMapping)| {
+            name(with) == name(table) && (changes(with) || changes(table))
         };
-        let (other, _) = all[..place].iter().zip(compiled).find(same)?;
-        let (one, two, table) = (&other.setting, &settings.setting, &table.table.name);
-        Some(format!(
-            "{two}.table: {table} is the table of {one} too, and of two changes of one row the older one could be written \
-             last: put both into one, with `reshape` or `expr`, or let both only take new rows"
-        ))
+        let (other, with) = all[..place].iter().zip(compiled).find(same)?;
+        let replaced = |table: &TableMapping| table.family.is_some() && !table.key.is_empty();
+        let why = if replaced(with) || replaced(table) {
+            "what vanishes from a list is deleted: each of the two would delete the other's rows. Put both lists into one, with \
+             `reshape`"
+        } else {
+            "of two changes of one row the older one could be written last: put both into one, with `reshape` or `expr`, or let \
+             both only take new rows"
+        };
+        Some(format!("{}.table: {} is the table of {} too, and {why}", settings.setting, table.table.name, other.setting))
     })
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Sample;
 use crate::event::{Op, Rejection, RejectionClass, StreamId};
-use crate::mapping::{ChangeKind, Changes, Extent, Mapped, Mapping, Skipped};
-use crate::row::{Row, RowWriter, Value};
+use crate::mapping::{ChangeKind, Changes, Explanation, Extent, Mapped, Mapping, Skipped};
+use crate::row::{Row, Value};
 use crate::settings::StreamSettings;
 
 /// What became of the samples, before any SQL runs.
@@ -59,21 +59,16 @@ impl Refused {
 pub fn try_out(stream: &StreamSettings, mapping: &Mapping, samples: &[Sample]) -> Tried {
     let mut tried = Tried { all: samples.len(), ..Tried::default() };
     let mut causes: BTreeMap<(String, &str), Refused> = BTreeMap::new();
-    let mut rows = RowWriter::default();
     for Sample { entry, event } in samples {
-        let mapped = event.as_ref().map_err(Clone::clone).and_then(|(event, document)| {
-            let mapped = mapping.map(entry, event, document, &mut rows)?;
-            let skipped = (mapped == Mapped::Skip).then(|| mapping.explain(entry, event, document).skipped);
-            Ok((mapped, skipped.flatten()))
+        let explained = event.as_ref().map_err(Clone::clone).and_then(|(event, document)| {
+            let Explanation { outcome, skipped, tables, .. } = mapping.explain(entry, event, document);
+            Ok((event.op, outcome?, skipped, tables))
         });
-        match mapped {
-            Ok((Mapped::Changes(changes), _)) => {
+        match explained {
+            Ok((op, Mapped::Changes(changes), _, passed)) => {
                 tried.fit += 1;
-                if let Ok((event, document)) = event
-                    && !matches!(event.op, Op::Patch | Op::Delete)
-                {
+                if !matches!(op, Op::Patch | Op::Delete) {
                     tried.whole += 1;
-                    let passed = mapping.explain(entry, event, document).tables;
                     let takes = |place: &usize| !passed.iter().any(|(other, _)| other == place);
                     let takers = (0..mapping.tables().len()).filter(takes);
                     tried.reached.extend(takers.map(|place| mapping.tables()[place].number));
@@ -84,7 +79,7 @@ pub fn try_out(stream: &StreamSettings, mapping: &Mapping, samples: &[Sample]) -
                     }
                 });
             }
-            Ok((Mapped::Skip, why)) => *tried.passed_over.entry(why.unwrap_or(Skipped::Filter)).or_default() += 1,
+            Ok((_, Mapped::Skip, why, _)) => *tried.passed_over.entry(why.unwrap_or(Skipped::Filter)).or_default() += 1,
             Err(why) => {
                 let why = mapping.told(why);
                 let setting = setting_of(stream, &why);

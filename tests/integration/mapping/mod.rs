@@ -34,6 +34,14 @@ async fn add(setting: &mut Setting, entries: &[&[(&str, &str)]]) {
     pipe.query_async::<()>(&mut setting.connection).await.expect("redis takes the entries");
 }
 
+/// The same, of fields that were made.
+async fn add_made<'n>(setting: &mut Setting, entries: &[impl AsRef<[(&'n str, String)]>]) {
+    let borrowed =
+        entries.iter().map(|entry| entry.as_ref().iter().map(|(name, value)| (*name, value.as_str())).collect());
+    let borrowed: Vec<Vec<(&str, &str)>> = borrowed.collect();
+    add(setting, &borrowed.iter().map(Vec::as_slice).collect::<Vec<_>>()).await;
+}
+
 /// Runs the pipeline until so many events are done.
 async fn run_through(setting: &Setting, stream: &str, events: u64) {
     let pipeline = setting.start(stream);

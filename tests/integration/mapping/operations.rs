@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{add, dead, run_through, setting};
+use super::{add_made, dead, run_through, setting};
 use crate::support::database::Kind;
 
 /// What happens to a document. The numbers are its version.
@@ -188,9 +188,7 @@ async fn every_sequence_ends_as_in_the_model(kind: Kind, batch_size: usize) {
             }
         }
     }
-    let entries: Vec<Vec<(&str, &str)>> =
-        entries.iter().map(|entry| entry.iter().map(|(name, value)| (*name, value.as_str())).collect()).collect();
-    add(&mut setting, &entries.iter().map(Vec::as_slice).collect::<Vec<_>>()).await;
+    add_made(&mut setting, &entries).await;
     let stream = format!("    batch_size: {batch_size}\n{STREAM}");
     run_through(&setting, &stream, entries.len() as u64).await;
     assert_eq!(dead(&setting).await, Vec::<String>::new(), "{kind:?}");

@@ -1,6 +1,6 @@
 //! What a table holds already, from somebody else too, decides what an event does to it.
 
-use super::{add, dead, run_through, setting};
+use super::{add, add_made, dead, run_through, setting};
 use crate::support::database::Kind;
 use crate::support::pipeline::run_pipeline;
 use crate::workload::redis_yaml;
@@ -72,9 +72,7 @@ async fn what_is_added_is_exact_or_refused() {
             entries.push([("op", "update".into()), ("key", "full".into()), ("payload", document)]);
             entries.push([("op", "upsert".into()), ("key", "other".into()), ("payload", r#"{"visits": 1}"#.into())]);
         }
-        let entries: Vec<Vec<(&str, &str)>> =
-            entries.iter().map(|entry| entry.iter().map(|(name, value)| (*name, value.as_str())).collect()).collect();
-        add(&mut setting, &entries.iter().map(Vec::as_slice).collect::<Vec<_>>()).await;
+        add_made(&mut setting, &entries).await;
         run_through(&setting, &stream("visits: {add: visits}, balance: {add: amount}"), entries.len() as u64).await;
         let rows = setting.rows("SELECT id, visits, balance, seen FROM account ORDER BY id").await;
         let full = i64::MAX;

@@ -1,6 +1,6 @@
 //! One event, rows of several tables: all or none of them, and none before what it refers to.
 
-use super::{add, dead, run_through, setting};
+use super::{add, add_made, dead, run_through, setting};
 use crate::support::database::Kind;
 use crate::support::pipeline::run_pipeline;
 use crate::workload::redis_yaml;
@@ -40,9 +40,7 @@ async fn rows_of_several_tables_come_and_go_together() {
         // No name: neither the person nor what refers to it; the city is too long for its column.
         entries.push([("op", "upsert".into()), ("key", "bad1".into()), ("payload", r#"{"address": {}}"#.into())]);
         entries.push([("op", "upsert".into()), ("key", "bad2".into()), ("payload", document(7, "Llanfairpwll"))]);
-        let entries: Vec<Vec<(&str, &str)>> =
-            entries.iter().map(|entry| entry.iter().map(|(name, value)| (*name, value.as_str())).collect()).collect();
-        add(&mut setting, &entries.iter().map(Vec::as_slice).collect::<Vec<_>>()).await;
+        add_made(&mut setting, &entries).await;
         run_through(&setting, STREAM, entries.len() as u64).await;
         let all = setting
             .rows(
@@ -293,9 +291,7 @@ async fn a_log_has_a_row_for_every_event_beside_what_is_there_now() {
             ("payload", payload.to_owned())
         };
         (0..100).zip((3..).step_by(4)).for_each(|(number, place)| entries[place][2] = last(number));
-        let entries: Vec<Vec<(&str, &str)>> =
-            entries.iter().map(|entry| entry.iter().map(|(name, value)| (*name, value.as_str())).collect()).collect();
-        add(&mut setting, &entries.iter().map(Vec::as_slice).collect::<Vec<_>>()).await;
+        add_made(&mut setting, &entries).await;
         // Its document is gone.
         add(&mut setting, &[&[("op", "update"), ("key", "c1")]]).await;
         run_through(&setting, stream, 401).await;
